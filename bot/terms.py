@@ -1,0 +1,181 @@
+"""The field's words: what applicants write -> one spelling, and the things that must not be mistaken for one another.
+
+All of it is data (`terms.yaml` in the knowledge folder); this module only applies it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import snowballstemmer
+import yaml
+
+from bot.errors import SettingsError
+
+_STEMMER = snowballstemmer.stemmer("english")
+# Question words and glue: they carry no subject, so neither matching nor coverage counts them.
+STOP = frozenset(
+    "a about above after again all also am an and any are as at be because been before being below between both but by came can cannot could did do does "
+    "doing down during each few for from further get gets getting got had has have having he her here hers him his how i if in into is it its just know let "
+    "like me mean means more most much my need needs no nor not now of off on once only or other our out over own please same shall she should so some such "
+    "tell than that the their them then there these they this those through to too under until up us very want was we were what when where which while who "
+    "whom why will with would you your yours im ive id dont doesnt cant wont isnt arent didnt hi hello hey thanks thank really actually still ever even many "
+    "ok okay one two s t m re ve d ll give given say said someone anyone anything something thing things".split()
+)
+_WORD = re.compile(r"[a-z0-9]+(?:[.'’&-][a-z0-9]+)*|[^\W\d_]+", re.UNICODE)
+_FOLD = str.maketrans({"‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " ", "\u202f": " "})
+
+
+@lru_cache(maxsize=50_000)
+def stem(word: str) -> str:
+    return _STEMMER.stemWord(word)
+
+
+def fold(text: str) -> str:
+    """Lower case, one kind of hyphen, quote and space, accents and invisible characters off, look-alike letters read as Latin ones."""
+    text = unicodedata.normalize("NFKC", text).translate(_FOLD).casefold()
+    decomposed = unicodedata.normalize("NFD", text)
+    text = "".join(c for c in decomposed if unicodedata.category(c) not in {"Mn", "Cf"})
+    if not text.isascii() and re.search(r"[a-z]", text):
+        text = re.sub(r"\S*[a-z]\S*", lambda m: m.group().translate(_LOOKALIKES), text)
+    return text
+
+
+# Cyrillic and Greek letters that look like Latin ones (Unicode TR39 confusables); only applied inside words that also hold Latin letters.
+_LOOKALIKES = str.maketrans("авеёкмнорстухіјѕԁԛԝαβεικνορτυχ", "abeekmhopctyxijsdqwabeiknoptux")
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    id: str
+    kind: str
+    name: str
+
+
+@dataclass(slots=True)
+class Terms:
+    """The lexicon. `version` changes when the data does, so that indexes know they are out of date."""
+
+    entities: dict[str, Entity]
+    version: str
+    _pattern: re.Pattern[str]
+    _form_ids: dict[str, str]
+    _state_codes: dict[str, str]
+    _words: dict[str, str]
+    _words_pattern: re.Pattern[str] | None
+    _cache: dict[str, str] = field(default_factory=dict)
+
+    def canonical(self, text: str) -> str:
+        """`text` folded, with each recognised entity replaced by its one-word id ("Step two CK" -> "step2ck")."""
+        text = self._codes(text)
+        return self._pattern.sub(lambda m: self._form_ids[_squeeze(m.group())], fold(text))
+
+    def _codes(self, text: str) -> str:
+        # Two capital letters count as a state only where they stand like one: "in TX", "TX?", "NY and NJ"; never "IN", "OR", "ME" in running capitals.
+        if text.isupper():
+            return text
+        return _CODE.sub(lambda m: m.group(1) + self._state_codes.get(m.group(2), m.group(2)), text)
+
+    def found(self, text: str) -> dict[str, set[str]]:
+        """Entity ids by kind: visa, form, exam, pathway, body, system, waiver, specialty, group, state, country."""
+        result: dict[str, set[str]] = {}
+        for word in _WORD.findall(self.canonical(text)):
+            entity = self.entities.get(word)
+            if entity:
+                result.setdefault(entity.kind, set()).add(entity.id)
+        return result
+
+    def tokens(self, text: str, *, expand: bool = False) -> list[str]:
+        """Stemmed content words and entity ids, in order. `expand` adds the plain words of abbreviations (for questions, not evidence)."""
+        canonical = self.canonical(text)
+        if expand and self._words_pattern is not None:
+            extra = [self._words[m.group()] for m in self._words_pattern.finditer(canonical)]
+            if extra:
+                canonical += " " + self.canonical(" ".join(dict.fromkeys(extra)))
+        result = []
+        for word in _WORD.findall(canonical):
+            if word in self.entities:
+                result.append(word)
+            elif word not in STOP and (len(word) > 1 or word.isdigit()):
+                result.extend(stem(part) for part in _parts(word))
+        return result
+
+    def expanded(self, text: str) -> str:
+        """`text` with the plain words of its abbreviations added in brackets, for the embedder, which does not know them."""
+        if self._words_pattern is None:
+            return text
+        extra = [self._words[m.group()] for m in self._words_pattern.finditer(fold(text))]
+        names = [self.entities[i].name for ids in self.found(text).values() for i in ids if self.entities[i].name.lower() not in fold(text)]
+        extra = [words for words in dict.fromkeys([*names, *extra]) if words.lower() not in fold(text)]
+        return f"{text} ({'; '.join(extra)})" if extra else text
+
+    def name(self, entity_id: str) -> str:
+        return self.entities[entity_id].name
+
+
+_CODE = re.compile(r"(^|[\s(,/])([A-Z]{2})(?=$|[\s),.?!;:/])")
+_AMBIGUOUS = {"IN", "OR", "ME", "HI", "OK", "ID", "OH", "LA", "MA", "PA", "DE", "AL", "MD", "CO", "CT", "GA"}  # words, degrees, abbreviations
+
+
+def _squeeze(text: str) -> str:
+    return re.sub(r"[\s-]+", " ", text).strip()
+
+
+def _parts(word: str) -> Iterable[str]:
+    """"cap-exempt" counts as cap-exempt, cap and exempt, so that either spelling finds the other."""
+    if "-" in word or "&" in word:
+        yield word
+        yield from (p for p in re.split(r"[-&]", word) if len(p) > 1 and p not in STOP)
+    else:
+        yield word.replace("'s", "").replace(".", "") or word
+
+
+def read_terms(path: Path) -> Terms:
+    """Reads `terms.yaml`.
+
+    Raises:
+        SettingsError: when the file is missing or not of the expected shape.
+    """
+    try:
+        raw = path.read_bytes()
+        data = yaml.safe_load(raw)
+        return _build(data, hashlib.sha256(raw).hexdigest()[:12])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise SettingsError(f"The word list {path.name} cannot be read ({type(error).__name__}: {error}). Correct the file.") from None
+
+
+def _build(data: dict, version: str) -> Terms:
+    entities: dict[str, Entity] = {}
+    forms: dict[str, str] = {}
+    for kind, items in data["entities"].items():
+        for item in items:
+            entities[item["id"]] = Entity(item["id"], kind, item["name"])
+            for form in [item["name"], *item["forms"]]:
+                forms[_squeeze(fold(str(form)))] = item["id"]
+    codes: dict[str, str] = {}
+    for code, state in data["states"].items():
+        ident = "state" + code.lower()
+        entities[ident] = Entity(ident, "state", state["name"])
+        for form in [state["name"], *state.get("forms", [])]:
+            forms[_squeeze(fold(form))] = ident
+        if code not in _AMBIGUOUS:
+            codes[code] = state["name"]
+    for country in data["countries"]:
+        ident = "country" + re.sub(r"[^a-z]", "", fold(country))
+        entities[ident] = Entity(ident, "country", country)
+        for form in [country, *data.get("country_forms", {}).get(country, [])]:
+            forms.setdefault(_squeeze(fold(form)), ident)
+    words = {fold(k): v for k, v in data["words"].items()}
+    return Terms(entities, version, _alternatives(forms), forms, codes, words, _alternatives(words) if words else None)
+
+
+def _alternatives(forms: Iterable[str]) -> re.Pattern[str]:
+    """One pattern for all forms, longest first; a space in a form also matches a hyphen or several spaces."""
+    parts = [re.escape(f).replace(r"\ ", r"[\s-]+").replace(r"\-", r"[\s-]?") for f in sorted(forms, key=len, reverse=True)]
+    return re.compile(r"(?<![a-z0-9])(?:" + "|".join(parts) + r")(?![a-z0-9])")
