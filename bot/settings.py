@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="IMG_ADVISOR_", env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="IMG_ADVISOR_", env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(
@@ -27,7 +30,7 @@ class Settings(BaseSettings):
     vectors_url: str = Field("", description="Chroma server, http://host:port; empty: embedded Chroma inside the data folder")
     collection: str = Field("default", description="Collection that is asked when none is named")
     embedder: str = Field("gte-small", description="gte-small, all-MiniLM-L6-v2, or sentence-transformers:NAME_OR_FOLDER")
-    weights: Path | None = Field(None, description="Folder where the embedder's files lie or are put; empty: weights/ in the data folder")
+    weights: Path | None = Field(None, description="Folder where the embedder's files lie or are put; empty: the user's cache folder")
     offline: bool = Field(False, description="Never fetch anything; weights must already lie in their folder")
     threads: int = Field(0, ge=0, le=64, description="CPU threads for embedding; 0: all cores")
     model: str = Field("", description="Chat model as provider:name (openai:…, anthropic:…, ollama:…); empty: extractive answers")
@@ -52,14 +55,18 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """Async SQLAlchemy URL."""
         url = self.database_url or f"sqlite:///{self.data.resolve() / 'advisor.sqlite3'}"
-        for plain, driver in (("sqlite:", "sqlite+aiosqlite:"), ("postgresql:", "postgresql+asyncpg:"), ("postgres:", "postgresql+asyncpg:")):
+        for plain, driver in (
+            ("sqlite:", "sqlite+aiosqlite:"),
+            ("postgresql:", "postgresql+asyncpg:"),
+            ("postgres:", "postgresql+asyncpg:"),
+        ):
             if url.startswith(plain):
                 return driver + url[len(plain) :]
         return url
 
     @property
     def weights_folder(self) -> Path:
-        return self.weights or self.data / "weights"
+        return self.weights or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "img-advisor" / "weights"
 
     @property
     def origins(self) -> list[str]:

@@ -1,9 +1,8 @@
 """Every table, in one place. Alembic's migrations (`bot/migrations/`) bring a database to this shape.
 
 The index lives in the database, the vectors that are searched first in Chroma; the two cannot be committed together, so
-the database is the truth: a run adds new chunks' vectors to Chroma, then switches the database in one transaction, then
-removes what vanished from Chroma. Chunk ids are made from content, so vectors left over by a run that was killed are
-harmless (nothing in the database names them) and the next run removes them.
+the database is the truth: a run writes a new Chroma collection (a snapshot, never changed afterwards), then switches the
+database to it in one transaction, then removes older snapshots. A run that was killed leaves the old snapshot serving.
 """
 
 from sqlalchemy import JSON, Column, ForeignKeyConstraint, Index, Integer, LargeBinary, MetaData, String, Table, Text
@@ -17,6 +16,7 @@ collections = Table(
     Column("knowledge_version", String(64), nullable=False),  # hash over all chunk ids and their metadata
     Column("embedder", String(200), nullable=False),  # name@hash of the weights
     Column("chunker", String(40), nullable=False),
+    Column("snapshot", String(100), nullable=False),  # Chroma collection that holds the chunks' vectors of this version
     Column("built_at", String(40), nullable=False),
     Column("keywords", LargeBinary, nullable=False),  # bot.keywords.Keywords.to_bytes
     Column("meta", JSON, nullable=False),  # conflicts, counts

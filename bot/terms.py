@@ -29,7 +29,9 @@ STOP = frozenset(
     "ok okay one two s t m re ve d ll give given say said someone anyone anything something thing things".split()
 )
 _WORD = re.compile(r"[a-z0-9]+(?:[.'’&-][a-z0-9]+)*|[^\W\d_]+", re.UNICODE)
-_FOLD = str.maketrans({"‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " ", "\u202f": " "})
+_FOLD = str.maketrans(
+    {"‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " ", "\u202f": " "}
+)
 
 
 @lru_cache(maxsize=50_000)
@@ -120,7 +122,24 @@ class Terms:
 
 
 _CODE = re.compile(r"(^|[\s(,/])([A-Z]{2})(?=$|[\s),.?!;:/])")
-_AMBIGUOUS = {"IN", "OR", "ME", "HI", "OK", "ID", "OH", "LA", "MA", "PA", "DE", "AL", "MD", "CO", "CT", "GA"}  # words, degrees, abbreviations
+_AMBIGUOUS = {
+    "IN",
+    "OR",
+    "ME",
+    "HI",
+    "OK",
+    "ID",
+    "OH",
+    "LA",
+    "MA",
+    "PA",
+    "DE",
+    "AL",
+    "MD",
+    "CO",
+    "CT",
+    "GA",
+}  # words, degrees, abbreviations
 
 
 def _squeeze(text: str) -> str:
@@ -128,7 +147,7 @@ def _squeeze(text: str) -> str:
 
 
 def _parts(word: str) -> Iterable[str]:
-    """"cap-exempt" counts as cap-exempt, cap and exempt, so that either spelling finds the other."""
+    """ "cap-exempt" counts as cap-exempt, cap and exempt, so that either spelling finds the other."""
     if "-" in word or "&" in word:
         yield word
         yield from (p for p in re.split(r"[-&]", word) if len(p) > 1 and p not in STOP)

@@ -1,0 +1,149 @@
+"""Text -> vectors. Two real runtimes behind LangChain's `Embeddings`: ONNX (default) and sentence-transformers (extra).
+
+Vectors are float32, L2-normalised, so that a dot product is the cosine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+
+from bot.errors import SettingsError
+from bot.weights import KNOWN, Progress, locate
+
+MAX_TOKENS = 512
+
+
+class Embedder(Protocol):
+    fingerprint: str  # names the weights; stored with the vectors
+    dimensions: int
+    max_tokens: int
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """(n, dimensions) float32, rows of length 1."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens each text costs, the model's own special tokens included."""
+        ...
+
+
+class OnnxEmbedder(Embeddings):
+    """A BERT-like model on onnxruntime: mean pooling over the attention mask, then L2 (as gte-small and all-MiniLM were trained)."""
+
+    batch_tokens = 4096  # tokens (padding included) given to the model at once: bounds memory, and long texts pad short ones less
+
+    def __init__(self, folder: Path, fingerprint: str, threads: int = 0) -> None:
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        self.fingerprint = fingerprint
+        self.max_tokens = MAX_TOKENS
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._counter = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._counter.no_padding()
+        self._counter.no_truncation()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or (os.cpu_count() or 1)
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(str(folder / "onnx" / "model.onnx"), options, providers=["CPUExecutionProvider"])
+        self.dimensions = int(self._session.get_outputs()[0].shape[-1])
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        result = np.empty((len(texts), self.dimensions), np.float32)
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+        batch: list[int] = []
+        for i in order:
+            if batch and len(ids[i]) * (len(batch) + 1) > self.batch_tokens:
+                result[batch] = self._run([ids[j] for j in batch])
+                batch = []
+            batch.append(i)
+        if batch:
+            result[batch] = self._run([ids[j] for j in batch])
+        return result
+
+    def _run(self, ids: list[list[int]]) -> np.ndarray:
+        width = max(len(row) for row in ids)
+        tokens = np.zeros((len(ids), width), np.int64)
+        mask = np.zeros((len(ids), width), np.int64)
+        for i, row in enumerate(ids):
+            tokens[i, : len(row)] = row
+            mask[i, : len(row)] = 1
+        hidden = self._session.run(None, {"input_ids": tokens, "attention_mask": mask, "token_type_ids": np.zeros_like(tokens)})[0]
+        weights = mask[:, :, None].astype(np.float32)
+        vectors = (hidden * weights).sum(1) / weights.sum(1)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(encoding.ids) for encoding in self._counter.encode_batch(list(texts))]
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return self.embed(texts).tolist()
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed([text])[0].tolist()
+
+
+class SentenceTransformersEmbedder(Embeddings):
+    """Any sentence-transformers model, by name or folder; runs on the GPU where there is one."""
+
+    def __init__(self, name: str, *, offline: bool = False) -> None:
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError:
+            raise SettingsError(
+                f"The embedder sentence-transformers:{name} needs the extra: pip install 'img-advisor[sentence-transformers]'."
+            ) from None
+        try:
+            self._model: Any = SentenceTransformer(name, local_files_only=offline)
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"The embedder model '{name}' cannot be loaded ({str(error).splitlines()[0][:160]}).") from None
+        self.fingerprint = f"sentence-transformers:{Path(name).name}@{_weights_hash(self._model)}"
+        self.dimensions = int(self._model.get_sentence_embedding_dimension() or 0)
+        self.max_tokens = int(self._model.max_seq_length or MAX_TOKENS)
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        vectors = self._model.encode(list(texts), normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False, batch_size=32)
+        return np.asarray(vectors, np.float32).reshape(len(texts), self.dimensions)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(ids) for ids in self._model.tokenizer(list(texts), truncation=False)["input_ids"]]
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return self.embed(texts).tolist()
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed([text])[0].tolist()
+
+
+def _weights_hash(model: Any) -> str:
+    """A few parameters' bytes name the weights well enough to notice another model under the same name."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items())[:8]:
+        digest.update(name.encode() + tensor.flatten()[:64].float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def open_embedder(name: str, folder: Path, *, threads: int = 0, offline: bool = False, progress: Progress | None = None) -> Any:
+    """The embedder a setting names.
+
+    Raises:
+        SettingsError: unknown name. WeightsError: its files cannot be had.
+    """
+    if name in KNOWN:
+        return OnnxEmbedder(locate(KNOWN[name], folder, offline=offline, progress=progress), KNOWN[name].fingerprint, threads)
+    kind, _, model = name.partition(":")
+    if kind == "sentence-transformers" and model:
+        return SentenceTransformersEmbedder(model, offline=offline)
+    raise SettingsError(f"Unknown embedder '{name}'. Use {', '.join(KNOWN)}, or sentence-transformers:NAME_OR_FOLDER.")

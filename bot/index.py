@@ -1,0 +1,101 @@
+"""A collection as it is searched: its chunks and sentence vectors in memory, its chunk vectors in Chroma."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bot import tables
+from bot.errors import IndexMismatch, IndexMissing, UnknownCollection
+from bot.keywords import Keywords
+from bot.passage import Chunk, read_chunk
+from bot.vectors import Snapshot, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """`vectors` holds for each chunk, from `starts[i]` on: the chunk's own vector, one a span, one a question."""
+
+    collection: str
+    knowledge_version: str
+    chunks: list[Chunk]
+    rows: dict[str, int]  # chunk id -> row in chunks
+    vectors: np.ndarray  # (n, dimensions) float32
+    starts: np.ndarray  # (len(chunks) + 1,)
+    keywords: Keywords
+    snapshot: Snapshot
+    conflicts: dict[str, Any]
+    meta: dict[str, Any]
+
+    def span_vectors(self, row: int) -> np.ndarray:
+        start = self.starts[row] + 1
+        return self.vectors[start : start + len(self.chunks[row].spans)]
+
+    def question_vectors(self, row: int) -> np.ndarray:
+        start = self.starts[row] + 1 + len(self.chunks[row].spans)
+        return self.vectors[start : self.starts[row + 1]]
+
+
+async def stored_version(engine: AsyncEngine, collection: str) -> str | None:
+    """The version that the database holds now; None when the collection does not exist. Cheap: one row."""
+    query = sa.select(tables.collections.c.snapshot).where(tables.collections.c.name == collection)
+    async with engine.connect() as connection:
+        return (await connection.execute(query)).scalar_one_or_none()
+
+
+async def load_index(engine: AsyncEngine, vectors: Vectors, collection: str, fingerprint: str, chunker: str | None = None) -> Index:
+    """Reads a collection into memory.
+
+    Raises:
+        IndexMissing: nothing is indexed. UnknownCollection: other collections are there, this one is not.
+        IndexMismatch: built by another embedder or chunker.
+    """
+    async with engine.connect() as connection:
+        row = (await connection.execute(sa.select(tables.collections).where(tables.collections.c.name == collection))).mappings().first()
+        if row is None:
+            names = list((await connection.execute(sa.select(tables.collections.c.name).order_by(tables.collections.c.name))).scalars())
+            if not names:
+                raise IndexMissing("Nothing is indexed yet. Run: img-advisor ingest")
+            raise UnknownCollection(f"There is no collection '{collection}'. There are: {', '.join(names)}.")
+        again = f"img-advisor ingest --rebuild --collection {collection}"
+        if row["embedder"] != fingerprint:
+            raise IndexMismatch(
+                f"The collection '{collection}' was indexed with the embedder {row['embedder']}, now {fingerprint} is set. Run: {again}"
+            )
+        if chunker is not None and row["chunker"] != chunker:
+            raise IndexMismatch(f"The collection '{collection}' was indexed with {row['chunker']}, now it is {chunker}. Run: {again}")
+        found = (
+            await connection.execute(
+                sa.select(tables.chunks.c.chunk_id, tables.chunks.c.text, tables.chunks.c.meta, tables.chunks.c.vectors)
+                .where(tables.chunks.c.collection == collection)
+                .order_by(tables.chunks.c.document_id, tables.chunks.c.position)
+            )
+        ).all()
+    return await asyncio.to_thread(_build, collection, dict(row), found, vectors)
+
+
+def _build(collection: str, row: dict[str, Any], found: Any, vectors: Vectors) -> Index:
+    chunks = [read_chunk(chunk_id, text, meta) for chunk_id, text, meta, _ in found]
+    parts = [np.frombuffer(blob, np.float32) for *_, blob in found]
+    counts = [1 + len(chunk.spans) + len(chunk.questions) for chunk in chunks]
+    dimensions = len(parts[0]) // counts[0] if parts else 1
+    matrix = np.concatenate(parts).reshape(-1, dimensions) if parts else np.empty((0, dimensions), np.float32)
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64) if counts else np.zeros(1, np.int64)
+    return Index(
+        collection=collection,
+        knowledge_version=row["knowledge_version"],
+        chunks=chunks,
+        rows={chunk.chunk_id: i for i, chunk in enumerate(chunks)},
+        vectors=matrix,
+        starts=starts,
+        keywords=Keywords.from_bytes(row["keywords"]),
+        snapshot=vectors.open(row["snapshot"]),
+        conflicts=row["meta"].get("conflicts", {}),
+        meta={key: value for key, value in row["meta"].items() if key != "conflicts"}
+        | {"snapshot": row["snapshot"], "embedder": row["embedder"]},
+    )

@@ -1,0 +1,1 @@
+"""Knowledge -> index: load, validate, chunk, embed, write, and remove what vanished."""
