@@ -1,0 +1,216 @@
+"""Real parts for every test: both databases, both kinds of Chroma, the embedder, the word list."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bot.database import open_engine
+from bot.embedding import OnnxEmbedder, open_embedder
+from bot.migrations import upgrade
+from bot.settings import ROOT, read_settings
+from bot.terms import Terms, read_terms
+
+START_S = 60
+"""Longest wait for a server to come up on a busy machine."""
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _wait(what: str, ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + START_S
+    while not ready():
+        if process.poll() is not None or time.monotonic() > until:
+            pytest.fail(f"{what} did not start: {log.read_text(errors='replace')[-1000:]}", pytrace=False)
+        time.sleep(0.05)
+
+
+def _stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
+    process.send_signal(how)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+# PostgreSQL
+
+
+def _postgres_program(name: str) -> str:
+    """Debian keeps the server's programs outside PATH, one folder a version; the newest is taken."""
+    places = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name) if p.parent.name.isdigit() else 0, reverse=True
+    )
+    found = shutil.which(name, path=os.pathsep.join([*map(str, places), os.environ.get("PATH", ""), "/usr/local/bin"]))
+    if found is None:
+        pytest.fail(f"PostgreSQL's '{name}' was not found. Install it (Debian: apt-get install postgresql).", pytrace=False)
+    return found
+
+
+def _unprivileged() -> dict[str, Any]:
+    """PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    for name in ("postgres", "nobody"):
+        try:
+            user = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    pytest.fail("The tests run as root, and there is no user 'postgres' or 'nobody' to run PostgreSQL as.", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URL of a server that was started for this run (without a database's name), ends with it, and may be filled at will."""
+    initdb, server = _postgres_program("initdb"), _postgres_program("postgres")
+    who = _unprivileged()
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    try:
+        if who:
+            os.chown(folder, who["user"], who["group"])
+        data, log, port = folder / "data", folder / "log", free_port()
+        common = {**who, "cwd": folder, "env": {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "Asia/Kolkata"}}
+        made = subprocess.run(
+            [initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"], capture_output=True, text=True, **common
+        )
+        if made.returncode:
+            pytest.fail(f"initdb failed: {made.stderr[-1000:]}", pytrace=False)
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [server, "-D", str(data), "-p", str(port), "-k", str(folder), "-h", "127.0.0.1", "-c", "fsync=off",
+                 "-c", "full_page_writes=off", "-c", "synchronous_commit=off", "-c", "max_connections=200"],
+                stdout=out, stderr=out, **common,
+            )  # fmt: skip
+        try:
+            _wait("PostgreSQL", lambda: _answers(port), process, log)
+            yield f"postgresql://postgres@127.0.0.1:{port}"
+        finally:
+            _stop(process, signal.SIGINT)  # "fast": does not wait for clients
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answers(port: int) -> bool:
+    async def connect() -> bool:
+        try:
+            await (await asyncpg.connect(host="127.0.0.1", port=port, user="postgres", database="postgres", timeout=5)).close()
+        except (OSError, asyncpg.PostgresError, TimeoutError):
+            return False
+        return True
+
+    return asyncio.run(connect())
+
+
+def _apart(statement: str, server: str) -> None:
+    """Runs a statement in a thread of its own, because a test's event loop may be running in this one."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(server + "/postgres")
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, run()).result()
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> Iterator[str]:
+    """A new, empty PostgreSQL database, as an operator writes it in IMG_ADVISOR_DATABASE_URL."""
+    name = f"test_{uuid.uuid4().hex}"
+    _apart(f'CREATE DATABASE "{name}"', postgres)
+    yield f"{postgres}/{name}"
+    _apart(f'DROP DATABASE "{name}" WITH (FORCE)', postgres)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A SQLite database that does not exist yet, nor does its folder."""
+    return f"sqlite:///{tmp_path / 'database' / 'advisor.sqlite3'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A new, empty database of each kind: a test that uses it runs twice."""
+    return str(request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url"))
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """`database_url`, opened and migrated."""
+    found = await open_engine(database_url)
+    await upgrade(found)
+    yield found
+    await found.dispose()
+
+
+# Chroma
+
+
+@pytest.fixture(scope="session")
+def chroma_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Chroma server, as an operator writes it in IMG_ADVISOR_VECTORS_URL. Tests share it: use collection names of your own."""
+    folder = tmp_path_factory.mktemp("chroma")
+    port, log = free_port(), folder / "log"
+    program = Path(sys.executable).parent / "chroma"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [str(program), "run", "--path", str(folder / "data"), "--host", "127.0.0.1", "--port", str(port)],
+            stdout=out,
+            stderr=out,
+            cwd=folder,
+        )
+    url = f"http://127.0.0.1:{port}"
+
+    def ready() -> bool:
+        try:
+            return httpx.get(f"{url}/api/v2/heartbeat", timeout=5, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+    try:
+        _wait("Chroma", ready, process, log)
+        yield url
+    finally:
+        _stop(process, signal.SIGTERM)
+
+
+# Words and vectors
+
+
+@pytest.fixture(scope="session")
+def embedder() -> OnnxEmbedder:
+    """gte-small itself, with its real weights."""
+    found = open_embedder("gte-small", read_settings().weights_folder)
+    assert isinstance(found, OnnxEmbedder)
+    return found
+
+
+@pytest.fixture(scope="session")
+def terms() -> Terms:
+    return read_terms(ROOT / "knowledge" / "data" / "terms.yaml")
