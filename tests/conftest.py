@@ -33,7 +33,7 @@ START_S = 60
 """Longest wait for a server to come up on a busy machine."""
 
 
-def free_port() -> int:
+def _free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
@@ -54,6 +54,12 @@ def _stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port on which nothing listens."""
+    return _free_port()
 
 
 # PostgreSQL
@@ -92,7 +98,7 @@ def postgres() -> Iterator[str]:
     try:
         if who:
             os.chown(folder, who["user"], who["group"])
-        data, log, port = folder / "data", folder / "log", free_port()
+        data, log, port = folder / "data", folder / "log", _free_port()
         common = {**who, "cwd": folder, "env": {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "Asia/Kolkata"}}
         made = subprocess.run(
             [initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"], capture_output=True, text=True, **common
@@ -176,7 +182,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 def chroma_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Chroma server, as an operator writes it in IMG_ADVISOR_VECTORS_URL. Tests share it: use collection names of your own."""
     folder = tmp_path_factory.mktemp("chroma")
-    port, log = free_port(), folder / "log"
+    port, log = _free_port(), folder / "log"
     program = Path(sys.executable).parent / "chroma"
     with log.open("wb") as out:
         process = subprocess.Popen(
