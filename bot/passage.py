@@ -138,3 +138,18 @@ class Passage:
     @property
     def as_of(self) -> str:
         return self.chunk.as_of
+
+
+def cells(row: str) -> list[str]:
+    """The cells of a Markdown table row."""
+    return [cell.strip() for cell in row.strip().strip("|").split("|")]
+
+
+def read_row(row: str, head: str) -> str:
+    """A table row read aloud: "H-1B petition — Amount: $780; As of: April 2024."."""
+    values = cells(row)
+    names = cells(head) if head else []
+    if len(names) != len(values):
+        return "; ".join(value for value in values if value) + "."
+    pairs = [f"{name}: {value}" if name else value for name, value in zip(names[1:], values[1:], strict=True) if value]
+    return (f"{values[0]} — " if values[0] else "") + "; ".join(pairs) + "."

@@ -49,7 +49,9 @@ def _ends(text: str, start: int, match: re.Match[str], stop: int) -> bool:
         next_word = re.match(r"[A-Za-z'-]+", after)
         return bool(next_word) and next_word.group().lower() in _STARTERS
     # "J. Smith": an initial before a name.
-    return not (len(word) == 1 and word.isalpha() and before[-1:].isupper() and re.match(r"[A-Z][a-z]", after) and word not in {"i"})
+    # "J. Smith": an initial before a name; the B of "H-1B." is none.
+    alone = len(word) == 1 and before[-1:].isupper() and not re.search(r"[\w-]$", before[:-1])
+    return not (alone and word != "i" and re.match(r"[A-Z][a-z]", after))
 
 
 def spans(text: str) -> Iterator[tuple[int, int]]:

@@ -120,6 +120,14 @@ class Terms:
     def name(self, entity_id: str) -> str:
         return self.entities[entity_id].name
 
+    def is_abbreviation(self, word: str) -> bool:
+        """Whether `terms.yaml` gives plain words for it."""
+        return word in self._words
+
+    def spelled_out(self, word: str) -> tuple[str, ...]:
+        """Tokens of the plain words that an abbreviation stands for."""
+        return tuple(self.tokens(self._words[word])) if word in self._words else ()
+
 
 _CODE = re.compile(r"(^|[\s(,/])([A-Z]{2})(?=$|[\s),.?!;:/])")
 _AMBIGUOUS = {

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from functools import lru_cache
@@ -27,6 +27,7 @@ import yaml
 
 from bot.errors import SettingsError
 from bot.figures import Figure, clean, find, same, shown, spell_out_names
+from bot.passage import read_row
 from bot.sentences import split
 from bot.settings import ROOT
 from bot.terms import STOP, Terms, stem
@@ -66,6 +67,7 @@ class Polarity:
     groups: dict[str, frozenset[int]]  # stem -> synonym lines it stands on
     light: frozenset[str]
     pattern: re.Pattern[str]
+    synonyms: dict[str, frozenset[str]] = field(default_factory=dict)  # stem -> other stems on its lines
 
 
 def read_polarity(path: Path) -> Polarity:
@@ -91,7 +93,9 @@ def read_polarity(path: Path) -> Polarity:
                 lines.setdefault(stem(word), set()).add(i)
         alternatives = "|".join(re.escape(p).replace(r"\ ", r"[\s-]+").replace(r"\-", r"[\s-]?") for p in sorted(signs, key=len, reverse=True))
         pattern = re.compile(rf"(?<![a-z0-9])(?:{alternatives})(?![a-z0-9])|n't\b|[a-z0-9]+(?:[.'&-][a-z0-9]+)*|[^\W\d_]+|[,;:()]")
-        return Polarity(axes, signs, {k: frozenset(v) for k, v in lines.items()}, frozenset(stem(w) for w in data["light"]), pattern)
+        others = [frozenset(stem(word) for word in words if " " not in word) for words in data["synonyms"]]
+        synonyms = {word: frozenset().union(*(others[i] for i in at)) - {word} for word, at in lines.items()}
+        return Polarity(axes, signs, {k: frozenset(v) for k, v in lines.items()}, frozenset(stem(w) for w in data["light"]), pattern, synonyms)
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(f"The word list {path.name} cannot be read ({type(error).__name__}: {error}). Correct the file.") from None
 
@@ -155,6 +159,8 @@ class Verifier:
             reasons.append("hidden or mixed characters")
         text = _without_as_of(stripped, as_of)
         if not reasons and _bare(text) in {_bare(unit) for unit in units}:
+            return Verdict(True, 1.0, as_shown)
+        if not reasons and any(_bare(text) == _bare(row) for row in _rows_aloud(units, context)):
             return Verdict(True, 1.0, as_shown)
         return self._compare(text, units, context, as_of, as_shown, reasons)
 
@@ -701,6 +707,15 @@ def _spelt_out(text: str, at: int, words: set[str]) -> bool:
             everything = "".join(p[0] for p in parts).lower()
             return capitals in words or everything in words or capitals[1:] in words
     return False
+
+
+def _rows_aloud(units: Sequence[str], context: Sequence[str]) -> Iterator[str]:
+    """Cited table rows as they are read aloud, under a header that is cited with them or stands in the context."""
+    headers = [c for c in (*units, *context) if c.lstrip().startswith("|")]
+    for unit in units:
+        if unit.startswith("|"):
+            yield from (read_row(unit, header) for header in headers if header != unit)
+            yield read_row(unit, "")
 
 
 def _sentences(quote: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bot.answer import GuideRef
-from bot.passage import Chunk, FactRef, Span, SpanKind
+from bot.passage import Chunk, FactRef, Span, SpanKind, cells, read_row
 from bot.sentences import spans as sentence_spans
 from bot.terms import Terms
 from ingest.load import MARK, Document, Section, plain
@@ -82,7 +82,7 @@ def _units(section: Section) -> tuple[str, list[_Unit]]:
             if follows.startswith("|") and _SEPARATOR.fullmatch(follows):
                 head = (start, end)
                 continue
-            units.append(_Unit(start, end, "row", _say_row(row, text[slice(*head)] if head else ""), facts, head))
+            units.append(_Unit(start, end, "row", read_row(row, text[slice(*head)] if head else ""), facts, head))
             continue
         head = None
         bullet = _BULLET.match(row)
@@ -96,20 +96,6 @@ def _units(section: Section) -> tuple[str, list[_Unit]]:
 def _between(text: str, end: int, place: int, found: list[tuple[int, int]], i: int) -> bool:
     """A mark set after white space still belongs to the sentence before it."""
     return not text[end:place].strip() and (i + 1 == len(found) or place <= found[i + 1][0])
-
-
-def cells(row: str) -> list[str]:
-    return [cell.strip() for cell in row.strip().strip("|").split("|")]
-
-
-def _say_row(row: str, head: str) -> str:
-    """A table row as words: "H-1B petition — Amount: $780; As of: April 2024."."""
-    values = cells(row)
-    names = cells(head) if head else []
-    if len(names) != len(values):
-        return "; ".join(value for value in values if value) + "."
-    pairs = [f"{name}: {value}" if name else value for name, value in zip(names[1:], values[1:], strict=True) if value]
-    return (f"{values[0]} — " if values[0] else "") + "; ".join(pairs) + "."
 
 
 def _pack(text: str, units: list[_Unit], count_tokens: CountTokens, budget: int) -> list[tuple[str, list[Span]]]:

@@ -1,0 +1,63 @@
+"""Builds the parts from settings, in one place; tests call it with other settings."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable
+
+from bot.advisor import Advisor
+from bot.database import open_engine
+from bot.embedding import open_embedder
+from bot.migrations import upgrade
+from bot.models import open_model
+from bot.plan import read_planner
+from bot.prompts import Prompts
+from bot.settings import ROOT, Settings
+from bot.store import Store
+from bot.terms import read_terms
+from bot.vectors import Vectors
+from bot.verify import read_polarity
+from bot.weights import Progress
+from bot.writer import ModelWriter
+
+
+async def open_advisor(
+    settings: Settings, *, progress: Progress | None = None, chunker: str | None = None, today: Callable[[], dt.date] = dt.date.today
+) -> Advisor:
+    """Opens database (migrated to head), embedder, vectors and model. Does not build the index.
+
+    Args:
+        progress: told how far the embedder's files are, when they must be fetched.
+        chunker: the chunker in use; an index made by another one is refused.
+    Raises:
+        SettingsError, WeightsError.
+    """
+    data = settings.knowledge / "data"
+    shipped = ROOT / "knowledge" / "data"
+    terms = read_terms(data / "terms.yaml" if (data / "terms.yaml").is_file() else shipped / "terms.yaml")
+    polarity = read_polarity(data / "polarity.yaml" if (data / "polarity.yaml").is_file() else shipped / "polarity.yaml")
+    planner = read_planner(settings.knowledge, terms)
+    prompts = Prompts(ROOT / "prompts")
+    model = open_model(settings)
+    embedder = await asyncio.to_thread(
+        open_embedder, settings.embedder, settings.weights_folder, threads=settings.threads, offline=settings.offline, progress=progress
+    )
+    settings.data.mkdir(parents=True, exist_ok=True)
+    engine = await open_engine(settings.database)
+    await upgrade(engine)
+    return Advisor(
+        engine=engine,
+        store=Store(engine, settings.secret.get_secret_value()),
+        vectors=Vectors(settings.vectors_url, settings.data / "vectors"),
+        embedder=embedder,
+        terms=terms,
+        polarity=polarity,
+        planner=planner,
+        prompts=prompts,
+        writer=ModelWriter(model, prompts, settings.model_timeout_s) if model is not None else None,
+        model=settings.model or None,
+        collection=settings.collection,
+        chunker=chunker,
+        today=today,
+    )

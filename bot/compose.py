@@ -1,0 +1,148 @@
+"""The extractive composer: an answer made of sentences of the guides, chosen and put in order. No model needed.
+
+Lead with the sentence that answers; then what belongs to it in the same section, in the guide's own order; then what other guides add;
+caveats and advice last. Nothing is said twice, and all parts together stay under about 150 words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bot.evidence import Evidence
+from bot.figures import find
+from bot.retrieve import Found
+
+WORDS = 150
+LEAST_WORDS = 55  # for each part of a message with many
+SAME_SECTION = 0.45  # share of the best score that a sentence of the leading section needs
+ELSEWHERE = 0.80  # and one of another section
+OPENING = 0.72  # share of the best score at which a section's opening sentence leads instead
+ALIKE = 0.94  # cosine from which two sentences say the same
+MAX_SENTENCES = 6
+
+SpanVector = Callable[[Evidence], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A sentence written, with the evidence it names. Not yet verified."""
+
+    text: str
+    evidence: tuple[Evidence, ...]
+    kind: str = "fact"
+
+
+def compose(found: Found, vector: SpanVector, *, words: int = WORDS, taken: Sequence[Evidence] = (), first: Evidence | None = None) -> list[Draft]:
+    """The sentences of one part of an answer.
+
+    Args:
+        vector: the vector of a span.
+        taken: already said in an earlier part.
+        first: said first, whatever its score (the correction of a premise).
+    """
+    if not found.evidence:
+        return []
+    lead = first or _lead(found)
+    best = max(found.evidence[0].score, 1e-6)
+    chosen = [lead]
+    spent = _words(lead)
+    for item in _candidates(found, lead, best):
+        if len(chosen) >= MAX_SENTENCES:
+            break
+        if spent + _words(item) > words or _repeats(item, [*chosen, *taken], vector):
+            continue
+        chosen.append(item)
+        spent += _words(item)
+    return [Draft(_dated(e), (e,), "advice" if e.span.facts == ("advice",) else "fact") for e in _ordered(chosen, lead)]
+
+
+def _lead(found: Found) -> Evidence:
+    """The best sentence, or the one that opens its section when that is about as good: guides open each section with the answer."""
+    best = found.evidence[0]
+    if best.span.kind == "row":
+        return best
+    for item in found.evidence:
+        same = item.chunk.chunk_id == best.chunk.chunk_id
+        if same and item.number == 0 and item.span.kind == "sentence" and item.score >= OPENING * best.score and item.span.facts != ("advice",):
+            return item
+    plain = [e for e in found.evidence if e.score >= 0.9 * best.score and e.span.facts != ("advice",)]
+    return plain[0] if plain else best
+
+
+def _candidates(found: Found, lead: Evidence, best: float) -> list[Evidence]:
+    """Sentences of the leading section first, then of others; each group by score."""
+    here, there = [], []
+    for item in found.evidence:
+        if item.key == lead.key:
+            continue
+        same = item.chunk.document_id == lead.chunk.document_id and item.chunk.anchor == lead.chunk.anchor
+        if item.span.kind == "row" and lead.span.kind != "row" and item.score < 0.9 * best:
+            continue  # a table's other rows are no continuation of a sentence
+        if same and item.score >= SAME_SECTION * best and (item.span.kind != "row" or item.score >= 0.75 * best):
+            here.append(item)
+        elif not same and item.score >= max(ELSEWHERE * best, 0.25):
+            there.append(item)
+    return [*here, *there]
+
+
+def _ordered(chosen: list[Evidence], lead: Evidence) -> list[Evidence]:
+    def place(item: Evidence) -> tuple[int, int, str, int, int]:
+        same = item.chunk.document_id == lead.chunk.document_id and item.chunk.anchor == lead.chunk.anchor
+        return (_caveat(item), 0 if same else 1, item.chunk.document_id if not same else "", item.chunk.position, item.number)
+
+    return [lead, *sorted((e for e in chosen if e.key != lead.key), key=place)]
+
+
+def _caveat(item: Evidence) -> int:
+    """0 for a plain statement, 1 for one that is hedged or weakly sourced, 2 for advice."""
+    if item.span.facts == ("advice",):
+        return 2
+    return int(any(f.confidence == "low" for f in item.facts) or bool(_HEDGED.search(item.span.said)))
+
+
+_HEDGED = re.compile(r"could not confirm|not confirmed|undated|unofficial|sources differ|sources disagree", re.I)
+
+
+def _words(item: Evidence) -> int:
+    return len(item.span.said.split())
+
+
+def _repeats(item: Evidence, others: Sequence[Evidence], vector: SpanVector) -> bool:
+    mine = set(re.findall(r"[a-z0-9]+", item.span.said.lower()))
+    here = vector(item)
+    for other in others:
+        theirs = set(re.findall(r"[a-z0-9]+", other.span.said.lower()))
+        shared = len(mine & theirs) / max(1, min(len(mine), len(theirs)))
+        if shared >= 0.8 or item.key == other.key:
+            return True
+        if float(here @ vector(other)) >= ALIKE and shared >= 0.45:
+            return True
+    return False
+
+
+_MONTHS = "January February March April May June July August September October November December".split()
+
+
+def month_name(as_of: str) -> str:
+    """ "2026-03" -> "March 2026"; "2026" -> "2026"; "" when unknown."""
+    match = re.fullmatch(r"(\d{4})(?:-(\d\d))?(?:-\d\d)?", as_of)
+    if not match:
+        return ""
+    return f"{_MONTHS[int(match[2]) - 1]} {match[1]}" if match[2] and 1 <= int(match[2]) <= 12 else match[1]
+
+
+def _dated(item: Evidence) -> str:
+    """A volatile statement says of when it is, unless it does so itself."""
+    text = item.span.said
+    dates = sorted(f.as_of for f in item.facts if f.volatile and f.as_of != "unknown")
+    if not dates or item.span.kind == "row":
+        return text
+    if any(f.kind == "date" and f.value[:4] >= dates[0][:4] for f in find(text)):
+        return text
+    match = re.search(r"([.!?]['\")]?)$", text)
+    when = f" (as of {month_name(dates[0])})"
+    return text[: match.start()] + when + match[1] if match else text + when

@@ -1,0 +1,241 @@
+"""What a message asks: which questions it holds, what they are about in a conversation, and whether it is ours to answer.
+
+Deterministic: the patterns are data (`scope.yaml`, `premises.yaml` of the knowledge folder), the rest is grammar of questions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bot.answer import Turn
+from bot.errors import InputError, SettingsError
+from bot.sentences import split
+from bot.terms import Terms, fold
+
+MAX_CHARACTERS = 8000
+MAX_PARTS = 4
+
+_WH = r"what|which|who|whom|whose|where|when|why|how"
+_AUX = r"can|could|do|does|did|is|are|am|was|were|will|would|should|shall|may|must|have|has"
+# "…, and can I get an H-1B": a joining word, then the start of another question with a subject of its own.
+_JOINT = re.compile(
+    rf"(?:[,;]\s*|\s+)(?:and|also|plus|or)\s+(?:also\s+|then\s+|if so\s+)*(?=(?:{_WH})\s+\w|(?:{_AUX})\s+(?:i|we|you|they|it|he|she|there|the|my|a|an|imgs?|programs?|ecfmg|nrmp|step)\b)", re.I
+)
+_QUESTION = re.compile(rf"^(?:(?:and|but|so|also|then|ok|okay|hi|hello|please|um|well)[, ]+)*(?:{_WH}|{_AUX}|tell me|explain|i want to know|i need to know|wondering|any)\b", re.I)
+_DEPENDENT = re.compile(
+    r"^(?:and|but|also|so|then|ok(?:ay)?|what about|how about|what if|same|really|why|no,? i meant?|i meant?|sorry|even if|or|for)\b", re.I
+)
+_POINTING = re.compile(r"\b(?:it|its|that|this|these|those|they|them|their|there|then|same|one|ones|both|either|neither|instead|he|she)\b", re.I)
+_OPENING = re.compile(
+    r"^(?:and|but|also|so|then|ok(?:ay)?|what about|how about|what if|really|no,? i meant?|i meant?|sorry|or|for|in|on|with|is it the same|same)[,:]?\s+", re.I
+)
+# People who type in small letters do not start sentences with capitals.
+_LOOSE = re.compile(r"(?<=[?!])\s+|(?<=[a-z]{3})\.\s+(?=[a-z])|\n+")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One question of a message. `context` is what it is asked about when it does not say so itself."""
+
+    text: str
+    context: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Premise:
+    """A widespread error. `section` ("slug#anchor") holds the correction; its first sentence opens the answer."""
+
+    id: str
+    patterns: tuple[re.Pattern[str], ...]
+    section: str
+    unless: re.Pattern[str] | None = None
+
+    def matches(self, text: str) -> bool:
+        return any(p.search(text) for p in self.patterns) and not (self.unless and self.unless.search(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A kind of message that is not answered from evidence. `phrase` names the template said, `section` what is quoted besides."""
+
+    id: str
+    patterns: tuple[re.Pattern[str], ...]
+    phrase: str
+    status: str
+    section: str = ""
+    unless: re.Pattern[str] | None = None
+
+    def matches(self, text: str) -> bool:
+        return any(p.search(text) for p in self.patterns) and not (self.unless and self.unless.search(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    parts: tuple[Part, ...]
+    scope: Scope | None = None
+    premises: tuple[Premise, ...] = ()
+    steps: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Planner:
+    terms: Terms
+    scopes: list[Scope] = field(default_factory=list)
+    premises: list[Premise] = field(default_factory=list)
+
+    def plan(self, text: str, history: Sequence[Turn] = ()) -> Plan:
+        """
+        Raises:
+            InputError: nothing is asked, or too much at once.
+        """
+        text = readable(text)
+        folded = fold(text)
+        for scope in self.scopes:
+            if scope.matches(folded):
+                return Plan((Part(text),), scope, (), (f"scope: {scope.id}",))
+        before = self._standing(history)
+        parts = self._parts(text, before)
+        premises = tuple(p for p in self.premises if p.matches(folded))
+        steps = [f"question: {p.text}" + (f" (about: {p.context})" if p.context else "") for p in parts]
+        return Plan(tuple(parts), None, premises, (*steps, *(f"premise: {p.id}" for p in premises)))
+
+    def questions(self, text: str, history: Sequence[Turn] = ()) -> tuple[Part, ...]:
+        """The questions of a message, made to stand alone; no judgement on scope.
+
+        Raises:
+            InputError: nothing is asked, or too much.
+        """
+        return tuple(self._parts(readable(text), self._standing(history)))
+
+    def _standing(self, history: Sequence[Turn]) -> str:
+        """The last question of the conversation that stands by itself, with what later ones changed in it."""
+        standing = ""
+        for turn in history:
+            if turn.role != "user" or not turn.text.strip():
+                continue
+            text = " ".join(turn.text.split())[:500]
+            if standing and self._leans(text):
+                standing = self._resolved(text, standing)[0]
+            else:
+                standing = text
+        return standing
+
+    def _leans(self, text: str) -> bool:
+        """Whether a message needs the one before it to be understood."""
+        tokens = [t for t in self.terms.tokens(text) if not t.isdigit()]
+        named = any(self.terms.found(text).values()) or any(self.terms.is_abbreviation(w) for w in fold(text).strip(" ?.!").split())
+        whole = bool(_QUESTION.match(_OPENING.sub("", text.strip())))
+        if _DEPENDENT.match(text.strip()) and len(tokens) <= 6 and not (whole and named):
+            return True
+        if len(tokens) <= 1 and not (whole and named):
+            return True
+        return bool(_POINTING.search(text)) and (len(tokens) <= 4 or not named)
+
+    def _resolved(self, text: str, standing: str) -> tuple[str, str]:
+        """(question, context): "and for H-1B?" after "Can I moonlight on a J-1?" becomes "Can I moonlight on a H-1B?"."""
+        new = {i: kind for kind, ids in self.terms.found(text).items() for i in ids}
+        rest = [t for t in self.terms.tokens(_OPENING.sub("", text.strip())) if t not in new]
+        changed = standing
+        for kind in dict.fromkeys(new.values()):
+            old = self.terms.found(standing).get(kind, set())
+            fresh = [self.terms.name(i) for i, k in new.items() if k == kind and i not in old]
+            if old and fresh:
+                for ident in old:
+                    changed = self._swapped(changed, ident, " and ".join(fresh))
+        if changed != standing and len(rest) <= 1:
+            return changed, ""
+        if new and not rest:
+            return f"{standing.rstrip('?. ')} ({', '.join(self.terms.name(i) for i in new)})", ""
+        return text, changed
+
+    def _swapped(self, text: str, ident: str, name: str) -> str:
+        """`text` with every mention of an entity put as `name`."""
+        words = text.split(" ")
+        for size in (5, 4, 3, 2, 1):
+            for i in range(len(words) - size + 1):
+                piece = " ".join(words[i : i + size])
+                bare = piece.strip(".,;:?!()\"'")
+                if bare and self.terms.canonical(bare) == ident:
+                    words[i : i + size] = [piece.replace(bare, name)]
+                    return self._swapped(" ".join(words), ident, name)
+        return " ".join(words)
+
+    def _parts(self, text: str, standing: str) -> list[Part]:
+        asked: list[str] = []
+        told: list[str] = []
+        for sentence in (s for part in split(text) for s in _LOOSE.split(part)):
+            pieces = [p.strip(" ,;") for p in _JOINT.split(sentence) if p and p.strip(" ,;?.!")]
+            if len(pieces) > 1 and not _QUESTION.match(pieces[0]):
+                head = pieces[0]  # "I failed Step 1 once and can I still apply": the first piece is told, not asked
+                if not sentence.rstrip().endswith("?") or not self.terms.tokens(head):
+                    pieces = [sentence]
+                else:
+                    told.append(head)
+                    pieces = pieces[1:]
+            for piece in pieces:
+                (asked if sentence.rstrip().endswith("?") or _QUESTION.match(piece) else told).append(piece)
+        if not asked:
+            asked, told = [text], []
+        parts: list[Part] = []
+        for piece in asked[:MAX_PARTS]:
+            before = parts[-1].text if parts else standing
+            context = " ".join(told)[:400]
+            if before and self._leans(piece):
+                question, about = self._resolved(piece, before)
+                parts.append(Part(question, " ".join(filter(None, (about, context)))))
+            else:
+                parts.append(Part(piece, context if len(self.terms.tokens(piece)) <= 2 else ""))
+        return parts
+
+
+def readable(text: str) -> str:
+    """`text` without what a reader cannot see.
+
+    Raises:
+        InputError: empty, or longer than MAX_CHARACTERS.
+    """
+    clean = "".join(c for c in text if c in "\n\t" or (c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF))
+    clean = re.sub(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]", "", clean)
+    clean = re.sub(r"[ \t]+", " ", clean).strip()
+    if not re.search(r"\w", clean):
+        raise InputError("The question is empty. Write what you want to know.")
+    if len(clean) > MAX_CHARACTERS:
+        raise InputError(f"The question has {len(clean):,} characters; at most {MAX_CHARACTERS:,} can be read. Shorten it.")
+    return clean
+
+
+def read_planner(folder: Path, terms: Terms) -> Planner:
+    """From `data/scope.yaml` and `data/premises.yaml` of a knowledge folder; files that are not there count as empty.
+
+    Raises:
+        SettingsError: a file is not of the expected shape.
+    """
+    return Planner(
+        terms,
+        [Scope(phrase=str(d["phrase"]), status=str(d["status"]), section=str(d.get("section", "")), **_pattern(d)) for d in _entries(folder, "scope.yaml")],
+        [Premise(section=str(d["section"]), **_pattern(d)) for d in _entries(folder, "premises.yaml")],
+    )
+
+
+def _pattern(data: dict[str, Any]) -> dict[str, Any]:
+    unless = data.get("unless")
+    return {"id": str(data["id"]), "patterns": tuple(re.compile(p, re.I) for p in data["when"]), "unless": re.compile(unless, re.I) if unless else None}
+
+
+def _entries(folder: Path, name: str) -> list[dict[str, Any]]:
+    path = folder / "data" / name
+    if not path.is_file():
+        return []
+    try:
+        entries = yaml.safe_load(path.read_bytes()) or []
+        for entry in entries:
+            _pattern(entry)
+        return entries
+    except (OSError, yaml.YAMLError, KeyError, TypeError, re.error) as error:
+        raise SettingsError(f"The file {name} cannot be read ({type(error).__name__}: {str(error)[:120]}). Correct it.") from None
