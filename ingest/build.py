@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bot import tables
 from bot.embedding import Embedder
 from bot.errors import AdvisorError, DocumentError, InputError, ShrinkRefused
-from bot.keywords import build_keywords
+from bot.keywords import Keywords, build_keywords
 from bot.passage import Chunk, read_chunk
 from bot.terms import Terms
 from bot.vectors import Vectors
@@ -184,7 +184,7 @@ async def _ingest(
     report.knowledge_version, report.chunks, report.spans = version, len(everything), sum(len(c.spans) for c, _ in everything)
     meta["counts"] = [report.chunks, report.spans]
     progress("Writing the index", 0, 3)
-    keywords = build_keywords([keyword_tokens(c, terms) for c, _ in everything])
+    keywords = await asyncio.to_thread(_keywords, [c for c, _ in everything], terms)
     snapshot = f"{collection}.{version}.{hashlib.sha256(dt.datetime.now(dt.UTC).isoformat().encode()).hexdigest()[:6]}"
     ids, matrix = _entries(everything)
     await asyncio.to_thread(vectors.write, snapshot, ids, matrix)
@@ -312,8 +312,17 @@ def _version(chunks: list[Chunk]) -> str:
     return digest.hexdigest()[:12]
 
 
-def keyword_tokens(item: Chunk, terms: Terms) -> list[str]:
-    return terms.tokens(" \n ".join([*item.heading, item.text, *item.questions]))
+def _keywords(chunks: list[Chunk], terms: Terms) -> Keywords:
+    said = [" \n ".join([*item.heading, item.text]) for item in chunks]
+    tokens = [terms.tokens(text) for text in said]
+    return build_keywords(
+        [
+            terms.tokens(" \n ".join([text, *item.questions])) if item.questions else found
+            for item, text, found in zip(chunks, said, tokens, strict=True)
+        ],
+        tokens,
+        [[terms.tokens(f"{item.heading[0]} \n {span.said}") for span in item.spans] for item in chunks],
+    )
 
 
 def _entries(everything: list[tuple[Chunk, bytes]]) -> tuple[list[str], np.ndarray]:
