@@ -27,7 +27,7 @@ _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$\n?", re.M)
 
 
 @dataclass(frozen=True, slots=True)
-class _Unit:
+class Unit:
     """A sentence, item or row with its place in the section's clean text."""
 
     start: int
@@ -43,7 +43,7 @@ def chunk(document: Document, count_tokens: CountTokens, max_tokens: int, terms:
     result: list[Chunk] = []
     seen: set[str] = set()
     for section in document.sections:
-        text, units = _units(section)
+        text, units = units_of(section)
         if not units:
             continue
         prefix = " > ".join(part for part in section.heading if part)
@@ -54,8 +54,8 @@ def chunk(document: Document, count_tokens: CountTokens, max_tokens: int, terms:
     return result
 
 
-def _units(section: Section) -> tuple[str, list[_Unit]]:
-    """The section's text without marks, and its units."""
+def units_of(section: Section) -> tuple[str, list[Unit]]:
+    """The section's text without marks (line breaks stay, so places can be counted), and its units."""
     raw = plain(_QUOTE_PREFIX.sub("", _FENCE.sub("", section.text)))
     clean: list[str] = []
     marks: list[tuple[int, str]] = []
@@ -67,7 +67,7 @@ def _units(section: Section) -> tuple[str, list[_Unit]]:
         at = match.end()
     clean.append(raw[at:])
     text = "".join(clean)
-    units: list[_Unit] = []
+    units: list[Unit] = []
     head: tuple[int, int] | None = None
     found = list(sentence_spans(text))
     for i, (start, end) in enumerate(found):
@@ -82,14 +82,14 @@ def _units(section: Section) -> tuple[str, list[_Unit]]:
             if follows.startswith("|") and _SEPARATOR.fullmatch(follows):
                 head = (start, end)
                 continue
-            units.append(_Unit(start, end, "row", read_row(row, text[slice(*head)] if head else ""), facts, head))
+            units.append(Unit(start, end, "row", read_row(row, text[slice(*head)] if head else ""), facts, head))
             continue
         head = None
         bullet = _BULLET.match(row)
         if bullet:
             start += bullet.end()
         if start < end:
-            units.append(_Unit(start, end, "item" if bullet else "sentence", " ".join(text[start:end].split()), facts, None))
+            units.append(Unit(start, end, "item" if bullet else "sentence", " ".join(text[start:end].split()), facts, None))
     return text, units
 
 
@@ -98,13 +98,13 @@ def _between(text: str, end: int, place: int, found: list[tuple[int, int]], i: i
     return not text[end:place].strip() and (i + 1 == len(found) or place <= found[i + 1][0])
 
 
-def _pack(text: str, units: list[_Unit], count_tokens: CountTokens, budget: int) -> list[tuple[str, list[Span]]]:
+def _pack(text: str, units: list[Unit], count_tokens: CountTokens, budget: int) -> list[tuple[str, list[Span]]]:
     """Neighbouring units together, in parts of about equal size; a table that is cut repeats its header row."""
     costs = count_tokens([text[unit.start : unit.end] for unit in units])
     total = sum(costs)
     parts = max(1, -(-total // budget))
     target = total / parts
-    groups: list[list[_Unit]] = [[]]
+    groups: list[list[Unit]] = [[]]
     used = 0
     for unit, cost in zip(units, costs, strict=True):
         if groups[-1] and (used + cost > budget or used + cost / 2 > target):
@@ -115,7 +115,7 @@ def _pack(text: str, units: list[_Unit], count_tokens: CountTokens, budget: int)
     return [_part(text, group) for group in groups]
 
 
-def _part(text: str, group: list[_Unit]) -> tuple[str, list[Span]]:
+def _part(text: str, group: list[Unit]) -> tuple[str, list[Span]]:
     start, end = group[0].start, group[-1].end
     lead = ""
     if group[0].head is not None:

@@ -187,9 +187,9 @@ def _file_source(name: str, title: str, url: str | None = None) -> SourceRef:
 
 
 def _guide(text: str, name: str, registry: Registry) -> Document:
-    front, body, offset = _front_matter(text, name)
+    front, body, offset = read_front_matter(text, name)
     slug = front.id or re.sub(r"\.(md|markdown)$", "", name)
-    sections = tuple(_sections(body, front.title, name, offset))
+    sections = tuple(cut_sections(body, front.title, name, offset))
     if not any(section.text.strip() for section in sections):
         raise DocumentError("has front matter but no text", file=name)
     source = _guide_source(front, name, registry)
@@ -218,7 +218,7 @@ def _guide(text: str, name: str, registry: Registry) -> Document:
     )  # fmt: skip
 
 
-def _front_matter(text: str, name: str) -> tuple[FrontMatter, str, int]:
+def read_front_matter(text: str, name: str) -> tuple[FrontMatter, str, int]:
     if not text.startswith("---\n"):
         raise DocumentError("has no front matter; start it with '---', title: …, '---'", file=name, line=1)
     end = re.search(r"^---[ \t]*$", text[4:], re.M)
@@ -266,7 +266,7 @@ def slugify(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "section"
 
 
-def _sections(body: str, title: str, name: str, offset: int) -> Iterator[Section]:
+def cut_sections(body: str, title: str, name: str, offset: int) -> Iterator[Section]:
     """Cut at headings; headings inside code fences do not count. The text before the first heading is a section of its own."""
     path: list[str] = []
     levels: list[int] = []
@@ -384,7 +384,7 @@ def _html(text: str, name: str) -> Document:
         raise DocumentError("holds no text", file=name)
     seen: set[str] = set()
     body = "\n".join(_once(row, seen) for row in body.split("\n"))
-    return Document(name, title, "html", body, tuple(_sections(body, title, name, 0)), _file_source(name, title, url))
+    return Document(name, title, "html", body, tuple(cut_sections(body, title, name, 0)), _file_source(name, title, url))
 
 
 def _once(row: str, seen: set[str]) -> str:
