@@ -1,117 +1,263 @@
 """Chroma, embedded or as a server. Each version of a collection is a snapshot: written once, read, removed; never changed.
 
 Embedded Chroma is not safe across processes, so every snapshot has a folder of its own: an ingest in another process
-never writes where a server reads.
+never writes where a server reads. A snapshot is written under another name and gets its own when it is complete, so that one
+whose writer was killed can never be opened.
 """
 
 from __future__ import annotations
 
+import os
+import secrets
 import shutil
-from collections.abc import Sequence
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import numpy as np
 
-from bot.errors import AdvisorError, SettingsError
+from bot.errors import AdvisorError, IndexMissing, SettingsError
 
 _BATCH = 2000
+_PART = ".part-"
+"""Between a snapshot's name and a random mark: not complete yet, or being removed."""
+CONNECT_TIMEOUT_S = 10
+REPLY_TIMEOUT_S = 60
+_LOCK = threading.Lock()
+"""Chroma keeps its embedded databases in one table for the whole process, and does not guard it."""
+
+
+class SnapshotMissing(IndexMissing):
+    """The snapshot is not there (any more): the database names a newer one, or the vectors were lost."""
+
+    def __init__(self) -> None:
+        super().__init__("The vectors of the index are missing. Run: img-advisor ingest --rebuild")
 
 
 class Snapshot:
-    """One searchable set of vectors."""
+    """One searchable set of vectors. Any thread may search. What it holds open is closed when nobody refers to it any more."""
 
-    def __init__(self, collection: Any) -> None:
+    def __init__(self, collection: Any, reading: Callable[[], Any]) -> None:
         self._collection = collection
-        self.size = int(collection.count())
+        self._reading = reading
+        with reading():
+            self.size = int(collection.count())
 
     def query(self, vectors: np.ndarray, k: int) -> list[list[str]]:
-        """The ids of the k nearest entries to each vector, nearest first."""
-        if not self.size:
+        """The ids of the k nearest entries to each vector, nearest first.
+
+        Raises:
+            SnapshotMissing: it was removed meanwhile. AdvisorError: the server does not answer, or the files cannot be read.
+        """
+        if not self.size or not len(vectors):
             return [[] for _ in vectors]
-        found = self._collection.query(query_embeddings=np.asarray(vectors, np.float32), n_results=min(k, self.size), include=[])
+        with self._reading():
+            found = self._collection.query(query_embeddings=np.asarray(vectors, np.float32), n_results=min(k, self.size), include=[])
         return found["ids"]
 
 
 class Vectors:
-    """The snapshots of one deployment. `url` empty: embedded, below `folder`."""
+    """The snapshots of one deployment. `url` empty: embedded, below `folder`.
+
+    Every method may raise SettingsError (the server does not answer) and AdvisorError (what is stored cannot be read).
+    """
 
     def __init__(self, url: str, folder: Path) -> None:
         self._url = url
         self._folder = folder
         self._remote: Any = None
-
-    def _client(self, name: str, *, create: bool = False) -> Any:
-        import chromadb
-        from chromadb.config import Settings
-
-        quiet = Settings(anonymized_telemetry=False)
-        if not self._url:
-            path = self._folder / name
-            if not create and not path.is_dir():
-                raise AdvisorError("The vectors of the index are missing. Run: img-advisor ingest --rebuild")
-            path.mkdir(parents=True, exist_ok=True)
-            return chromadb.PersistentClient(str(path), settings=quiet)
-        if self._remote is None:
-            parts = urlsplit(self._url)
-            try:
-                self._remote = chromadb.HttpClient(
-                    host=parts.hostname or "localhost",
-                    port=parts.port or (443 if parts.scheme == "https" else 8000),
-                    ssl=parts.scheme == "https",
-                    settings=quiet,
-                )
-            except (ValueError, OSError) as error:
-                raise SettingsError(
-                    f"The Chroma server of IMG_ADVISOR_VECTORS_URL does not answer ({type(error).__name__}). Is it running?"
-                ) from None
-        return self._remote
+        self._connecting = threading.Lock()
 
     def write(self, name: str, ids: Sequence[str], vectors: np.ndarray) -> None:
-        """A new snapshot with these entries; one of the same name, left by a run that was killed, is replaced."""
+        """A new snapshot with these entries; one of the same name is replaced when the new one is complete.
+
+        Raises:
+            AdvisorError, OSError: the disk is full, or the folder cannot be written. What was there is unchanged.
+        """
+        part = f"{name}{_PART}{secrets.token_hex(4)}"
+        try:
+            if self._url:
+                self._write_to_server(name, part, ids, vectors)
+            else:
+                self._write_to_folder(name, part, ids, vectors)
+        except BaseException:
+            try:
+                self.remove(part)
+            except AdvisorError:
+                pass  # the server is gone; the next run's tidying finds it
+            raise
+
+    def _write_to_server(self, name: str, part: str, ids: Sequence[str], vectors: np.ndarray) -> None:
+        with self._reading(part):
+            collection = _fill(self._server(), part, ids, vectors)
+            self.remove(name)
+            collection.modify(name=name)
+
+    def _write_to_folder(self, name: str, part: str, ids: Sequence[str], vectors: np.ndarray) -> None:
+        path = self._folder / part
+        path.mkdir(parents=True)
+        try:
+            client = _open_folder(path)
+            try:
+                _fill(client, part, ids, vectors).modify(name=name)
+            finally:
+                _release(client)
+        except (ValueError, TypeError, OSError):
+            raise
+        except Exception as error:  # an InternalError for whatever happens to the files
+            why = type(error).__name__
+            raise AdvisorError(
+                f"The vectors of the index could not be written ({why}). Free some space or check permissions and run again."
+            ) from None
         self.remove(name)
-        client = self._client(name, create=True)
-        collection = client.create_collection(
-            name, embedding_function=None, configuration={"hnsw": {"space": "cosine", "ef_search": 200, "ef_construction": 200}}
-        )
-        for at in range(0, len(ids), _BATCH):
-            collection.add(ids=list(ids[at : at + _BATCH]), embeddings=np.asarray(vectors[at : at + _BATCH], np.float32))
-        self._release(client)
+        os.rename(path, self._folder / name)
 
     def open(self, name: str) -> Snapshot:
         """
         Raises:
-            AdvisorError: there is no such snapshot; says what to run.
+            SnapshotMissing: there is none of this name.
         """
-        try:
-            # Without embedding_function=None Chroma attaches a default one that downloads a model.
-            return Snapshot(self._client(name).get_collection(name, embedding_function=None))
-        except (AdvisorError, OSError):
-            raise
-        except Exception as error:  # chromadb raises its own NotFoundError, a ValueError in some versions
-            if "not exist" in str(error).lower() or "notfound" in type(error).__name__.lower():
-                raise AdvisorError("The vectors of the index are missing. Run: img-advisor ingest --rebuild") from None
-            raise
+        with self._reading(name):
+            if self._url:
+                # Without embedding_function=None Chroma attaches a default one that downloads a model.
+                return Snapshot(self._server().get_collection(name, embedding_function=None), lambda: self._reading(name))
+            if not (self._folder / name / "chroma.sqlite3").is_file():
+                raise SnapshotMissing
+            client = _open_folder(self._folder / name)
+            try:
+                snapshot = Snapshot(client.get_collection(name, embedding_function=None), lambda: self._reading(name))
+            except BaseException:
+                _release(client)
+                raise
+            weakref.finalize(snapshot, _release, client).atexit = False
+            return snapshot
 
     def remove(self, name: str) -> None:
-        if not self._url:
-            shutil.rmtree(self._folder / name, ignore_errors=True)
-        elif name in self.names():
-            self._client(name).delete_collection(name)
+        """One that is not there is already removed."""
+        if self._url:
+            if name in self.names():
+                with self._reading(name):
+                    try:
+                        self._server().delete_collection(name)
+                    except Exception as error:
+                        if not _says_missing(error):
+                            raise
+            return
+        gone = self._folder / f"{name.partition(_PART)[0]}{_PART}{secrets.token_hex(4)}"
+        try:
+            os.rename(self._folder / name, gone)  # at once, so that nobody opens half of it
+        except FileNotFoundError:
+            return
+        _forget_folder(self._folder / name)
+        shutil.rmtree(gone, ignore_errors=True)
 
     def names(self) -> list[str]:
-        """Names of all snapshots that exist, whether in use or left over."""
+        """Names of all snapshots that exist, whether in use, left over, or never completed."""
         if not self._url:
             return sorted(p.name for p in self._folder.iterdir() if p.is_dir()) if self._folder.is_dir() else []
-        return sorted(c if isinstance(c, str) else c.name for c in self._client("").list_collections())
+        with self._reading(""):
+            return sorted(c if isinstance(c, str) else c.name for c in self._server().list_collections())
 
-    @staticmethod
-    def _release(client: Any) -> None:
-        """Closes the files of a snapshot that was just written."""
-        close = getattr(client, "close", None)
-        if close is not None and not hasattr(client, "get_user_identity_remote"):
-            try:
-                close()
-            except Exception:  # noqa: BLE001  closing is best effort: the data is already on disk
-                pass
+    def _server(self) -> Any:
+        with self._connecting:
+            if self._remote is None:
+                self._remote = _connect(self._url)
+            return self._remote
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Chroma's errors in words for people. Its classes differ between the embedded one, the server and versions."""
+        try:
+            yield
+        except AdvisorError:
+            raise
+        except httpx.TransportError as error:
+            raise _no_server(type(error).__name__) from None
+        except Exception as error:
+            if _says_missing(error) or (not self._url and name and not (self._folder / name).is_dir()):
+                raise SnapshotMissing from None
+            if self._url:
+                raise AdvisorError(f"The Chroma server could not do what was asked ({type(error).__name__}). Look at its log.") from None
+            raise AdvisorError(
+                f"The vectors of the index cannot be read ({type(error).__name__}). Run: img-advisor ingest --rebuild"
+            ) from None
+
+
+def _fill(client: Any, name: str, ids: Sequence[str], vectors: np.ndarray) -> Any:
+    collection = client.create_collection(
+        name, embedding_function=None, configuration={"hnsw": {"space": "cosine", "ef_search": 200, "ef_construction": 200}}
+    )
+    step = min(_BATCH, client.get_max_batch_size())
+    for at in range(0, len(ids), step):
+        collection.add(ids=list(ids[at : at + step]), embeddings=np.asarray(vectors[at : at + step], np.float32))
+    return collection
+
+
+def _says_missing(error: Exception) -> bool:
+    return "notfound" in type(error).__name__.lower() or "not exist" in str(error).lower()
+
+
+# Embedded
+
+
+def _open_folder(path: Path) -> Any:
+    import chromadb
+    from chromadb.config import Settings
+
+    with _LOCK:
+        return chromadb.PersistentClient(str(path), settings=Settings(anonymized_telemetry=False))
+
+
+def _release(client: Any) -> None:
+    """Closes a client's files and threads (about eleven and six a snapshot), unless another client of the same folder needs them."""
+    from chromadb.api.shared_system_client import SharedSystemClient
+
+    with _LOCK:
+        # After _forget_folder the table may name a younger database in the same place: that one is not ours to close.
+        if SharedSystemClient._identifier_to_system.get(client._identifier) is client._server._system:
+            client.close()
+
+
+def _forget_folder(path: Path) -> None:
+    """Makes the next client of this folder open it anew. Those that are open live on until nobody refers to them."""
+    from chromadb.api.shared_system_client import SharedSystemClient
+
+    with _LOCK:
+        SharedSystemClient._identifier_to_system.pop(str(path), None)
+        SharedSystemClient._identifier_to_refcount.pop(str(path), None)
+
+
+# Server
+
+
+def _connect(url: str) -> Any:
+    import chromadb
+    from chromadb.config import Settings
+
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "localhost", parts.port or (443 if parts.scheme == "https" else 8000)
+        # Chroma's own client would wait for ever for a server that does not answer.
+        if not httpx.get(f"{parts.scheme}://{host}:{port}/api/v2/heartbeat", timeout=CONNECT_TIMEOUT_S).is_success:
+            raise _no_server("something else answers there")
+        client = chromadb.HttpClient(
+            host=host,
+            port=port,
+            ssl=parts.scheme == "https",
+            settings=Settings(anonymized_telemetry=False),
+        )
+        session = getattr(getattr(client, "_server", None), "_session", None)
+        if session is not None:
+            session.timeout = httpx.Timeout(REPLY_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+        return client
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
+        raise _no_server(type(error).__name__) from None
+
+
+def _no_server(why: str) -> SettingsError:
+    return SettingsError(f"The Chroma server of IMG_ADVISOR_VECTORS_URL does not answer ({why}). Is it running?")

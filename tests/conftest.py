@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -178,32 +179,45 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 # Chroma
 
 
+RunChroma = Callable[[Path, int], AbstractContextManager[str]]
+
+
 @pytest.fixture(scope="session")
-def chroma_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Chroma server, as an operator writes it in IMG_ADVISOR_VECTORS_URL. Tests share it: use collection names of your own."""
-    folder = tmp_path_factory.mktemp("chroma")
-    port, log = _free_port(), folder / "log"
-    program = Path(sys.executable).parent / "chroma"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [str(program), "run", "--path", str(folder / "data"), "--host", "127.0.0.1", "--port", str(port)],
-            stdout=out,
-            stderr=out,
-            cwd=folder,
-        )
-    url = f"http://127.0.0.1:{port}"
+def run_chroma() -> RunChroma:
+    """Starts a Chroma server on a folder and a port, and stops it at the end of the `with` block; gives its URL."""
 
-    def ready() -> bool:
+    @contextmanager
+    def run(folder: Path, port: int) -> Iterator[str]:
+        log, url = folder / "chroma.log", f"http://127.0.0.1:{port}"
+        program = Path(sys.executable).parent / "chroma"  # beside the Python that runs the tests
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [program, "run", "--path", folder / "chroma", "--host", "127.0.0.1", "--port", str(port)],
+                stdout=out,
+                stderr=out,
+                cwd=folder,
+            )
+
+        def ready() -> bool:
+            try:
+                return httpx.get(f"{url}/api/v2/heartbeat", timeout=5).is_success
+            except httpx.HTTPError:
+                return False
+
         try:
-            return httpx.get(f"{url}/api/v2/heartbeat", timeout=5, trust_env=False).is_success
-        except httpx.HTTPError:
-            return False
+            _wait("Chroma", ready, process, log)
+            yield url
+        finally:
+            _stop(process, signal.SIGTERM)
 
-    try:
-        _wait("Chroma", ready, process, log)
+    return run
+
+
+@pytest.fixture(scope="session")
+def chroma_url(tmp_path_factory: pytest.TempPathFactory, run_chroma: RunChroma) -> Iterator[str]:
+    """A Chroma server, as an operator writes it in IMG_ADVISOR_VECTORS_URL. Tests share it: use collection names of your own."""
+    with run_chroma(tmp_path_factory.mktemp("chroma"), _free_port()) as url:
         yield url
-    finally:
-        _stop(process, signal.SIGTERM)
 
 
 # Words and vectors

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.database import open_engine
 from bot.errors import SettingsError
 from bot.settings import ROOT, read_settings
 
 
-async def pragma(connection: sa.ext.asyncio.AsyncConnection, name: str) -> object:
+async def pragma(connection: AsyncConnection, name: str) -> object:
     return (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one()
 
 
