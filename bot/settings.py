@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     visitor_conversations_per_hour: int = Field(60, ge=1, le=100000, description="Conversations a visitor may start per hour")
     secret: SecretStr = Field(SecretStr(""), description="Key for conversation tokens; empty: made once and kept in the database")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Log level; questions are never logged")
+    trust_proxy: bool = Field(False, description="A reverse proxy stands in front: the visitor is the last address of X-Forwarded-For")
+    site_messages_per_minute: int = Field(600, ge=1, le=1_000_000, description="Messages a minute from all visitors of one site together")
+    visitor_requests_per_minute: int = Field(300, ge=1, le=1_000_000, description="Other requests a visitor may make per minute (pages, profile, feedback)")
 
     @field_validator("vectors_url")
     @classmethod

@@ -1,0 +1,322 @@
+"""The command line: `img-advisor`. Results go to standard output, progress and errors to standard error.
+
+Exit status: 0 done, 1 the answer is no (a check failed), 2 the call or its input is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from bot import __version__
+from bot.answer import Answer, Profile, Question, Turn
+from bot.errors import AdvisorError, IndexMismatch, IndexMissing, InputError, ShrinkRefused
+from bot.settings import Settings, read_settings
+
+app = typer.Typer(
+    name="img-advisor", help="Verified, cited answers for international medical graduates.", no_args_is_help=True, add_completion=False,
+    pretty_exceptions_enable=False, rich_markup_mode=None,
+)  # fmt: skip
+knowledge_app = typer.Typer(help="The knowledge base.", no_args_is_help=True)
+database_app = typer.Typer(help="The database.", no_args_is_help=True)
+app.add_typer(knowledge_app, name="knowledge")
+app.add_typer(database_app, name="db")
+
+err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, soft_wrap=True)
+Value = TypeVar("Value")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Collection = Annotated[str | None, typer.Option("--collection", help="Another collection than the default one.")]
+
+
+def main() -> None:
+    """Entry point; turns errors into one sentence and an exit status."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        app()
+    except AdvisorError as error:
+        err.print(str(error), style="red", markup=False)
+        sys.exit(1 if isinstance(error, ShrinkRefused) else 2)
+    except KeyboardInterrupt:
+        err.print("Stopped.")
+        sys.exit(130)
+    except BrokenPipeError:  # `img-advisor … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _run(work: Coroutine[Any, Any, Value]) -> Value:
+    return asyncio.run(work)
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+@contextmanager
+def progress_bar() -> Iterator[Any]:
+    """A bar on a terminal, a line a step otherwise; called as progress(what, done, total or 0)."""
+    if not err.is_terminal:
+        told: dict[str, int] = {}
+
+        def plain(what: str, done: int, total: int) -> None:
+            tenth = done * 10 // total if total else 0
+            if told.get(what) != tenth:
+                told[what] = tenth
+                err.print(f"{what} {done}" + (f" of {total}" if total else ""), markup=False)
+
+        yield plain
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total or None)
+            bar.update(tasks[what], completed=done, total=total or None)
+
+        yield show
+
+
+def _read_json(path: Path | None, type_: Any, what: str) -> Any:
+    if path is None:
+        return None
+    try:
+        return TypeAdapter(type_).validate_json(path.read_bytes())
+    except OSError:
+        raise InputError(f"The {what} file '{path.name}' cannot be read. Check that it exists.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"The {what} file '{path.name}' is wrong{f' at {where}' if where else ''}: {first['msg']}.") from None
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one.")] = None,
+) -> None:
+    """API, widget, guides and demo page; builds the index first if it is missing or out of date."""
+    from web.serve import serve as start
+
+    start(read_settings(host=host, port=port), progress_bar)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question; '-' reads it from standard input.")],
+    as_json: AsJson = False,
+    profile: Annotated[Path | None, typer.Option(help="JSON file with the applicant's profile.")] = None,
+    history: Annotated[Path | None, typer.Option(help='JSON file: [{"role": "user" or "assistant", "text": "…"}].')] = None,
+    collection: Collection = None,
+) -> None:
+    """One answer, with numbered sources."""
+    asked = Question(
+        text=sys.stdin.read() if question == "-" else question,
+        history=_read_json(history, list[Turn], "history") or [],
+        profile=_read_json(profile, Profile, "profile"),
+        collection=collection,
+    )
+    answer = _run(_with_advisor(read_settings(), lambda advisor: advisor.answer(asked), collection))
+    if as_json:
+        sys.stdout.write(answer.model_dump_json(indent=2) + "\n")
+    else:
+        print_answer(answer)
+
+
+def print_answer(answer: Answer) -> None:
+    out.print(answer.text, markup=False)
+    if answer.citations:
+        out.print()
+    for citation in answer.citations:
+        source = citation.source
+        date = f"as of {citation.as_of}" if citation.as_of != "unknown" else "undated"
+        badges = "".join(
+            f" [{badge}]" for badge, on in (("may be out of date", citation.stale), ("sources differ", citation.conflict)) if on
+        )
+        out.print(f"[{citation.n}] {source.publisher or 'Document'}: {source.title} ({date}){badges}", markup=False)
+        if source.url:
+            out.print(f"    {source.url}", markup=False)
+        if citation.guide:
+            out.print(f"    Guide: {citation.guide.title} > {citation.guide.section} ({citation.guide.url})", markup=False)
+    for warning in answer.warnings:
+        marks = "".join(f"[{n}]" for n in warning.citations)
+        out.print(f"! {warning.text} {marks}", markup=False)
+    checks = answer.checks
+    if checks.sentences:
+        out.print(f"{checks.supported} of {checks.sentences} sentences checked against their sources.", markup=False)
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    k: Annotated[int, typer.Option("--k", help="How many passages, 1 to 50.")] = 5,
+    collection: Collection = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ranked passages, no answer."""
+    passages = _run(_with_advisor(read_settings(), lambda advisor: advisor.search(query, k=k, collection=collection), collection))
+    rows = [
+        {
+            "chunk_id": p.chunk_id, "document_id": p.document_id, "text": p.text, "score": p.score,
+            "guide": p.guide.model_dump() if p.guide else None, "source": p.source.model_dump(), "as_of": p.as_of,
+        }
+        for p in passages
+    ]  # fmt: skip
+    if as_json:
+        _print_json({"passages": rows})
+        return
+    for rank, row in enumerate(rows, 1):
+        title = f"{row['guide']['title']} > {row['guide']['section']}" if row["guide"] else row["document_id"]
+        out.print(f"{rank}. {title}  ({row['score']:.3f})", style="bold", markup=False)
+        out.print(f"   {' '.join(row['text'].split())[:300]}", markup=False)
+
+
+async def _with_advisor(settings: Settings, work: Any, collection: str | None = None) -> Any:
+    """Opens the advisor, builds the guides' index where it is missing or made by another embedder or chunker, and does `work`."""
+    from bot.bootstrap import open_advisor
+    from ingest.chunk import CHUNKER
+
+    advisor = await open_advisor(settings, chunker=CHUNKER)
+    try:
+        try:
+            return await work(advisor)
+        except (IndexMissing, IndexMismatch):
+            if collection not in (None, settings.collection):
+                raise
+            await _ingest(settings)
+            return await work(advisor)
+    finally:
+        await advisor.close()
+
+
+async def _ingest(settings: Settings, **options: Any) -> Any:
+    from ingest.run import run
+
+    with progress_bar() as progress:
+        return await run(settings, progress=progress, **options)
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; none: the guides.")] = None,
+    collection: Collection = None,
+    rebuild: Annotated[bool, typer.Option(help="Forget what is indexed and index everything again.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Wipe even when a source shrank to under half.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Guides and documents into the index, only what changed."""
+    from dataclasses import asdict
+
+    settings = read_settings()
+    if paths and collection is None:
+        raise InputError("Documents of your own go into a collection of their own: add --collection NAME.")
+    try:
+        report = _run(_ingest(settings, paths=paths or [], collection=collection, rebuild=rebuild, allow_shrink=yes))
+    except ShrinkRefused as error:
+        if not (sys.stdin.isatty() and not as_json and typer.confirm(f"{error} Go on?", err=True)):
+            raise
+        report = _run(_ingest(settings, paths=paths or [], collection=collection, rebuild=rebuild, allow_shrink=True))
+    if as_json:
+        _print_json(asdict(report))
+        return
+    out.print(
+        f"{report.collection}: {report.documents} documents ({report.added} new, {report.changed} changed, {report.removed} removed), "
+        f"{report.chunks} passages, version {report.knowledge_version}, {report.seconds:.1f} s",
+        markup=False,
+    )
+
+
+@knowledge_app.command("check")
+def knowledge_check(as_json: AsJson = False) -> None:
+    """Lints the knowledge base: sources, dates, conflicts, anchors."""
+    from ingest.check import check
+
+    report = check(read_settings().knowledge)
+    if as_json:
+        _print_json(report.as_json())
+    else:
+        out.print(report.as_text(), markup=False)
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command("eval")
+def evaluate(
+    questions: Annotated[Path | None, typer.Option(help="A YAML file or folder of golden questions; none: those that come along.")] = None,
+    as_json: AsJson = False,
+    fit: Annotated[bool, typer.Option(help="Also fit the ranking and the refusal to the questions and print the constants.")] = False,
+) -> None:
+    """Runs the golden set and prints the table of measures."""
+    from bot.evaluate import evaluate as measure
+    from bot.evaluate import table
+
+    async def work(advisor: Any) -> Any:
+        with progress_bar() as progress:
+            return await measure(advisor, questions, progress=progress)
+
+    report = _run(_with_advisor(read_settings(), work))
+    if as_json:
+        _print_json(report)
+    else:
+        out.print(table(report), markup=False)
+    raise typer.Exit(0 if report["passed"] else 1)
+
+
+@database_app.command("upgrade")
+def database_upgrade() -> None:
+    """Brings the database to the newest schema."""
+
+    async def work() -> bool:
+        from bot.database import open_engine
+        from bot.migrations import upgrade
+
+        settings = read_settings()
+        settings.data.mkdir(parents=True, exist_ok=True)
+        engine = await open_engine(settings.database)
+        try:
+            return await upgrade(engine)
+        finally:
+            await engine.dispose()
+
+    out.print("The database was upgraded." if _run(work()) else "The database is up to date.")
+
+
+@app.command()
+def backup(file: Annotated[Path, typer.Argument(help="File to write.")]) -> None:
+    """A consistent copy of everything that must last."""
+    from bot.backup import backup as write
+
+    _run(write(read_settings(), file))
+    out.print(f"Written: {file.name}", markup=False)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="File that `backup` wrote.")],
+    force: Annotated[bool, typer.Option(help="Replace what the database holds now.")] = False,
+) -> None:
+    """Puts a backup back."""
+    from bot.backup import restore as read
+
+    _run(read(read_settings(), file, force=force))
+    out.print(f"Restored from {file.name}.", markup=False)
+
+
+@app.command()
+def version() -> None:
+    """The version."""
+    out.print(__version__)

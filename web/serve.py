@@ -1,0 +1,70 @@
+"""`img-advisor serve`: brings the index up to date, then listens."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import uvicorn
+
+from bot.errors import SettingsError
+from bot.settings import Settings
+
+
+class Announcing(uvicorn.Server):
+    """Says where it listens once it does."""
+
+    def __init__(self, config: uvicorn.Config, line: str) -> None:
+        super().__init__(config)
+        self._line = line
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print(self._line, flush=True)
+
+
+def serve(settings: Settings, progress_bar: Callable[[], AbstractContextManager[Any]]) -> None:
+    """Runs until stopped. Prints the address on standard output once the server answers.
+
+    Raises:
+        AdvisorError: the index cannot be built, or the port is taken.
+    """
+    from web.app import create_app
+
+    listener = _listen(settings.host, settings.port)
+    asyncio.run(_up_to_date(settings, progress_bar))
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level=settings.log_level, access_log=False, server_header=False, timeout_graceful_shutdown=10
+    )
+    server = Announcing(config, f"IMG Advisor: http://{shown}:{port}/")
+    server.run(sockets=[listener])
+
+
+async def _up_to_date(settings: Settings, progress_bar: Callable[[], AbstractContextManager[Any]]) -> None:
+    """Indexes what changed in the guides. An index that cannot be refreshed because another run is under way goes on serving."""
+    from ingest.run import run
+
+    with progress_bar() as progress:
+        await run(settings, progress=progress)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """The socket, taken before the index is built: a taken port is told at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise SettingsError(
+            f"Cannot listen on {host}, port {port} ({getattr(error, 'strerror', None) or error}). Choose another with --port or PORT."
+        ) from None
+    return listener
