@@ -47,7 +47,7 @@ _SEEN = 200
 _MARKS = r"(?:[ \t]?\[\^[\w.:-]+\]|\[\d{1,3}\])*"
 _END = re.compile(r"(?:(?<![.!?…。！？؟۔।])[.!?…。！？؟۔।]++[\"'”’»)\]*_]*" + _MARKS + r"(?=\s|$)|[。！？][”’」』）]*)")
 _LAST_WORD = re.compile(r"(§|[A-Za-z][A-Za-z.&']*)$")
-_LIST_NUMBER = re.compile(r"(?:^|[:;.!?)]\s+)\(?(?:\d{1,3}|[A-Za-z])$")
+_LIST_NUMBER = re.compile(r"(?:^|[:;]\s+)\(?(?:\d{1,3}|[A-Za-z])$")
 _INITIAL = re.compile(r"(?:^|[^\w-])[A-Z]$")
 _QUOTED = re.compile(r"[\"'”’»)\]]")
 _BULLET = re.compile(r"[ \t]*(?:[-*+•]|(\d{1,3})[.)])[ \t]")
