@@ -71,4 +71,10 @@ class Forbidden(AdvisorError):
 
 
 class ModelFailed(AdvisorError):
+    """`reason` is one word of: timeout, refused, overloaded, unreachable, rejected, auth, truncated, garbage, empty."""
+
     type = "model-failed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The chat model gave no usable reply ({reason}). Ask again, or unset IMG_ADVISOR_MODEL to do without one.")
+        self.reason = reason
