@@ -44,6 +44,11 @@ async def open_engine(url: str) -> AsyncEngine:
     return engine
 
 
+def reading(engine: AsyncEngine) -> AsyncEngine:
+    """The same database; but all that one connection reads is of one moment. (SQLite is like that anyway, see open_engine.)"""
+    return engine.execution_options(isolation_level="REPEATABLE READ") if engine.dialect.name == "postgresql" else engine
+
+
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)

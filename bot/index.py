@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot import tables
+from bot.database import reading
 from bot.errors import IndexMismatch, IndexMissing, UnknownCollection
 from bot.keywords import Keywords
 from bot.passage import Chunk, read_chunk
-from bot.vectors import Snapshot, Vectors
+from bot.vectors import Snapshot, SnapshotMissing, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +51,13 @@ async def stored_version(engine: AsyncEngine, collection: str) -> str | None:
 
 
 async def load_index(engine: AsyncEngine, vectors: Vectors, collection: str, fingerprint: str, chunker: str | None = None) -> Index:
-    """Reads a collection into memory.
+    """Reads a collection into memory. Vectors that Chroma has lost are written again from the database.
 
     Raises:
         IndexMissing: nothing is indexed. UnknownCollection: other collections are there, this one is not.
         IndexMismatch: built by another embedder or chunker.
     """
-    async with engine.connect() as connection:
+    async with reading(engine).connect() as connection:
         row = (await connection.execute(sa.select(tables.collections).where(tables.collections.c.name == collection))).mappings().first()
         if row is None:
             names = list((await connection.execute(sa.select(tables.collections.c.name).order_by(tables.collections.c.name))).scalars())
@@ -94,8 +96,29 @@ def _build(collection: str, row: dict[str, Any], found: Any, vectors: Vectors) -
         vectors=matrix,
         starts=starts,
         keywords=Keywords.from_bytes(row["keywords"]),
-        snapshot=vectors.open(row["snapshot"]),
+        snapshot=_open_snapshot(vectors, row["snapshot"], chunks, matrix, starts),
         conflicts=row["meta"].get("conflicts", {}),
         meta={key: value for key, value in row["meta"].items() if key != "conflicts"}
         | {"snapshot": row["snapshot"], "embedder": row["embedder"]},
     )
+
+
+def entries(chunks: Sequence[Chunk], matrix: np.ndarray, starts: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """What Chroma holds: a chunk's own vector under its id, its questions' under `id#number`. `matrix` and `starts` as in Index."""
+    ids: list[str] = []
+    rows: list[int] = []
+    for item, start, stop in zip(chunks, starts, starts[1:], strict=False):
+        ids += [item.chunk_id, *(f"{item.chunk_id}#{i}" for i in range(len(item.questions)))]
+        rows += [int(start), *range(int(stop) - len(item.questions), int(stop))]
+    return ids, matrix[rows]
+
+
+def _open_snapshot(vectors: Vectors, name: str, chunks: list[Chunk], matrix: np.ndarray, starts: np.ndarray) -> Snapshot:
+    try:
+        return vectors.open(name)
+    except SnapshotMissing:
+        if not chunks:
+            raise
+    # After a restore, on a machine that has none of its own yet, or because this version was replaced while it was being read.
+    vectors.write(name, *entries(chunks, matrix, starts))
+    return vectors.open(name)

@@ -74,7 +74,7 @@ class Vectors:
         self._connecting = threading.Lock()
 
     def write(self, name: str, ids: Sequence[str], vectors: np.ndarray) -> None:
-        """A new snapshot with these entries; one of the same name is replaced when the new one is complete.
+        """A new snapshot with these entries. One of the same name stays as it is: it is complete, and names are not given twice.
 
         Raises:
             AdvisorError, OSError: the disk is full, or the folder cannot be written. What was there is unchanged.
@@ -85,18 +85,18 @@ class Vectors:
                 self._write_to_server(name, part, ids, vectors)
             else:
                 self._write_to_folder(name, part, ids, vectors)
-        except BaseException:
+        except BaseException as error:
             try:
                 self.remove(part)
+                if isinstance(error, Exception) and name in self.names():
+                    return  # another process was first
             except AdvisorError:
                 pass  # the server is gone; the next run's tidying finds it
             raise
 
     def _write_to_server(self, name: str, part: str, ids: Sequence[str], vectors: np.ndarray) -> None:
         with self._reading(part):
-            collection = _fill(self._server(), part, ids, vectors)
-            self.remove(name)
-            collection.modify(name=name)
+            _fill(self._server(), part, ids, vectors).modify(name=name)
 
     def _write_to_folder(self, name: str, part: str, ids: Sequence[str], vectors: np.ndarray) -> None:
         path = self._folder / part
@@ -114,7 +114,6 @@ class Vectors:
             raise AdvisorError(
                 f"The vectors of the index could not be written ({why}). Free some space or check permissions and run again."
             ) from None
-        self.remove(name)
         os.rename(path, self._folder / name)
 
     def open(self, name: str) -> Snapshot:

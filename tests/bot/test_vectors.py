@@ -86,11 +86,20 @@ def test_one_client_writes_and_reads_many_times(vectors: Vectors, name: str) -> 
         assert vectors.open(f"{name}.{i}").size == 3
 
 
-def test_a_name_written_again_holds_what_was_written_last(vectors: Vectors, name: str) -> None:
+def test_a_name_written_again_keeps_the_vectors_it_has(vectors: Vectors, name: str) -> None:
+    first = points(1, 20)
+    write(vectors, name, first)
+    write(vectors, name, points(2, 30))
+    assert vectors.open(name).query(first[:3], 5) == nearest(first, first[:3], 5)
+    assert [n for n in vectors.names() if n.startswith(name)] == [name]
+
+
+def test_a_name_written_after_its_removal_holds_the_new_vectors(vectors: Vectors, name: str) -> None:
     first, second = points(1, 20), points(2, 30)
     write(vectors, name, first)
     old = vectors.open(name)
     assert old.query(first[:1], 3) == nearest(first, first[:1], 3)
+    vectors.remove(name)
     write(vectors, name, second)
     new = vectors.open(name)
     assert new.size == 30
@@ -98,6 +107,14 @@ def test_a_name_written_again_holds_what_was_written_last(vectors: Vectors, name
     del old
     gc.collect()
     assert new.query(second[:3], 5) == nearest(second, second[:3], 5)
+
+
+def test_writers_of_one_name_leave_one_complete_snapshot(vectors: Vectors, name: str) -> None:
+    matrix = points(1, 200)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: write(vectors, name, matrix), range(4)))
+    assert [n for n in vectors.names() if n.startswith(name)] == [name]
+    assert vectors.open(name).query(matrix[:3], 5) == nearest(matrix, matrix[:3], 5)
 
 
 def test_a_search_after_the_removal_of_its_snapshot_finds_it_or_says_so(vectors: Vectors, name: str) -> None:
@@ -178,7 +195,7 @@ def test_a_write_that_fails_leaves_the_old_snapshot_and_nothing_else(vectors: Ve
     matrix = points(1, 10)
     write(vectors, name, matrix)
     with pytest.raises(Exception, match=r"(?i)id"):
-        vectors.write(name, ["same", "same"], points(2, 2))
+        vectors.write(name + ".b", ["same", "same"], points(2, 2))
     assert [n for n in vectors.names() if n.startswith(name)] == [name]
     assert vectors.open(name).query(matrix[:2], 4) == nearest(matrix, matrix[:2], 4)
 
