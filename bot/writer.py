@@ -12,7 +12,7 @@ import json
 import logging
 import re
 import unicodedata
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -87,7 +87,7 @@ class ModelWriter:
         history: Sequence[Turn] = (),
         profile: Profile | None = None,
         language: str = "en",
-    ) -> AsyncIterator[DraftSentence]:
+    ) -> AsyncGenerator[DraftSentence, None]:
         """Each sentence as soon as the model has finished it; none at all when there is no answer in the evidence.
 
         Closing the iterator, or cancelling the task that reads it, closes the connection to the model.
