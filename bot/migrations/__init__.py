@@ -34,10 +34,19 @@ def head() -> str:
     return found
 
 
+def known() -> list[str]:
+    """All revisions there are, oldest first."""
+    return [script.revision for script in ScriptDirectory.from_config(config()).walk_revisions()][::-1]
+
+
 async def current(engine: AsyncEngine) -> str | None:
     """The revision that the database has; None when it is new."""
     async with engine.connect() as connection:
-        return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+        return await connection.run_sync(revision_of)
+
+
+def revision_of(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 async def upgrade(engine: AsyncEngine) -> bool:
