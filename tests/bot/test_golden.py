@@ -34,6 +34,11 @@ def golden() -> list[GoldenQuestion]:
 
 
 @pytest.fixture(scope="module")
+def everything(golden: list[GoldenQuestion]) -> list[GoldenQuestion]:
+    return golden + read_golden(ROOT / "tests" / "golden" / "other-words")
+
+
+@pytest.fixture(scope="module")
 def guides() -> dict[str, Document]:
     errors: list[DocumentError] = []
     knowledge = ROOT / "knowledge"
@@ -56,21 +61,25 @@ def test_every_kind_and_topic_has_enough_questions(golden: list[GoldenQuestion])
     assert len(topics) == 8 and min(topics.values()) >= 25, topics
 
 
-def test_every_place_is_a_section_of_a_guide(golden: list[GoldenQuestion], sections: dict[str, str]) -> None:
-    wrong = [f"{q.file}:{q.line} {q.id}: {place}" for q in golden for place in q.places if place not in sections]
+def test_ids_differ_in_both_sets(everything: list[GoldenQuestion]) -> None:
+    assert [ident for ident, count in Counter(q.id for q in everything).items() if count > 1] == []
+
+
+def test_every_place_is_a_section_of_a_guide(everything: list[GoldenQuestion], sections: dict[str, str]) -> None:
+    wrong = [f"{q.file}:{q.line} {q.id}: {place}" for q in everything for place in q.places if place not in sections]
     assert wrong == []
 
 
-def test_what_an_answer_must_say_stands_in_the_expected_sections(golden: list[GoldenQuestion], sections: dict[str, str]) -> None:
+def test_what_an_answer_must_say_stands_in_the_expected_sections(everything: list[GoldenQuestion], sections: dict[str, str]) -> None:
     wrong = []
-    for question in golden:
+    for question in everything:
         text = "\n".join(sections.get(place, "") for place in question.places)
         wrong += [f"{question.file}:{question.line} {question.id}: {item}" for item in question.missing(text)]
     assert wrong == []
 
 
-def test_the_accepted_statuses_fit_the_kind(golden: list[GoldenQuestion]) -> None:
-    for question in golden:
+def test_the_accepted_statuses_fit_the_kind(everything: list[GoldenQuestion]) -> None:
+    for question in everything:
         declines = {"no_answer", "refused"} & set(question.status)
         whole = {"answered", "corrected_premise"} & set(question.status)
         if question.answerable:
@@ -86,13 +95,15 @@ def test_every_guide_is_asked_about(golden: list[GoldenQuestion], guides: dict[s
     assert len(asked & set(guides)) >= 0.95 * len(guides), sorted(set(guides) - asked)
 
 
-def test_questions_are_worded_unlike_what_is_indexed(golden: list[GoldenQuestion], guides: dict[str, Document]) -> None:
+def test_questions_are_worded_unlike_what_is_indexed(everything: list[GoldenQuestion], guides: dict[str, Document]) -> None:
     runs: dict[str, str] = {}
     for document in guides.values():
         indexed = [q for questions in document.questions.values() for q in questions] + [s.heading[-1] for s in document.sections]
         for text in indexed:
             runs.update(dict.fromkeys(_runs(text, LONGEST_SHARED_RUN + 1), f"{document.id}: {text}"))
-    copied = [f"{q.file}:{q.line} {q.id} shares '{run}' with {runs[run]}" for q in golden for run in _runs(q.question, 6) if run in runs]
+    copied = [
+        f"{q.file}:{q.line} {q.id} shares '{run}' with {runs[run]}" for q in everything for run in _runs(q.question, 6) if run in runs
+    ]
     assert copied == []
 
 
