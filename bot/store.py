@@ -93,7 +93,10 @@ class Store:
         return Conversation(row["id"], row["site"], _time(row["created_at"]), _profile(row["profile"]))
 
     async def forget(self, conversation_id: str) -> None:
-        """Removes a conversation and everything of it, from the file too on SQLite. One that is not there is already forgotten."""
+        """Removes a conversation and everything of it. One that is not there is already forgotten.
+
+        On SQLite its words are gone from the files when this returns; PostgreSQL overwrites them with its next VACUUM.
+        """
         async with self._engine.begin() as connection:
             await connection.execute(sa.delete(tables.conversations).where(tables.conversations.c.id == conversation_id))
         if self._engine.dialect.name == "sqlite":

@@ -12,6 +12,7 @@ import secrets
 import shutil
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,9 @@ CONNECT_TIMEOUT_S = 10
 REPLY_TIMEOUT_S = 60
 _LOCK = threading.Lock()
 """Chroma keeps its embedded databases in one table for the whole process, and does not guard it."""
+_UNUSED: deque[Any] = deque()
+"""Clients of snapshots that nobody refers to any more. They are closed when the next one is opened: the garbage collector, which finds
+them, may run while this very thread holds a lock that closing needs."""
 
 
 class SnapshotMissing(IndexMissing):
@@ -40,7 +44,7 @@ class SnapshotMissing(IndexMissing):
 
 
 class Snapshot:
-    """One searchable set of vectors. Any thread may search. What it holds open is closed when nobody refers to it any more."""
+    """One searchable set of vectors. Any thread may search. What it holds open is closed some time after nobody refers to it any more."""
 
     def __init__(self, collection: Any, reading: Callable[[], Any]) -> None:
         self._collection = collection
@@ -133,7 +137,7 @@ class Vectors:
             except BaseException:
                 _release(client)
                 raise
-            weakref.finalize(snapshot, _release, client).atexit = False
+            weakref.finalize(snapshot, _UNUSED.append, client).atexit = False
             return snapshot
 
     def remove(self, name: str) -> None:
@@ -208,6 +212,11 @@ def _open_folder(path: Path) -> Any:
     import chromadb
     from chromadb.config import Settings
 
+    while _UNUSED:
+        try:
+            _release(_UNUSED.popleft())
+        except IndexError:
+            break  # another thread was faster
     with _LOCK:
         return chromadb.PersistentClient(str(path), settings=Settings(anonymized_telemetry=False))
 

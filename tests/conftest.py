@@ -100,7 +100,9 @@ def postgres() -> Iterator[str]:
         if who:
             os.chown(folder, who["user"], who["group"])
         data, log, port = folder / "data", folder / "log", _free_port()
-        common = {**who, "cwd": folder, "env": {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "Asia/Kolkata"}}
+        # Not UTC: what is stored must not depend on the server's clock setting.
+        environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "Asia/Kolkata"}
+        common = {**who, "cwd": folder, "env": environment}
         made = subprocess.run(
             [initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"], capture_output=True, text=True, **common
         )

@@ -120,3 +120,19 @@ async def test_processes_that_open_a_new_sqlite_file_together(sqlite_url: str) -
     said = [await process.communicate() for process in running]
     assert [process.returncode for process in running] == [0, 0, 0], said
     assert len({out for out, _ in said}) == 1 and said[0][0].startswith(b"30 ")
+
+
+async def test_connections_that_the_server_cut_are_opened_again(postgres_url: str) -> None:
+    engine, other = await open_engine(postgres_url), await open_engine(postgres_url)
+    async with other.connect() as connection:
+        cut = await connection.execute(
+            sa.text(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+        assert cut.scalar_one() == 1
+    async with engine.connect() as connection:
+        assert (await connection.execute(sa.text("SELECT 1"))).scalar_one() == 1
+    await engine.dispose()
+    await other.dispose()
