@@ -7,7 +7,7 @@ from typing import Annotated
 from urllib.parse import quote as percent
 
 from fastapi import APIRouter, Depends, Query
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import StringConstraints
 
 from bot.advisor import GuidePage
@@ -96,8 +96,10 @@ async def list_guides(
 
 
 @router.get("/guides/{slug:path}", summary="A guide", responses=documented("not-found", "too-many-requests", "internal"))
-async def read_guide(slug: str, advisor: AdvisorHere, quote: Annotated[str, Query(max_length=4000)] = "") -> HTMLResponse:
+async def read_guide(slug: str, advisor: AdvisorHere, quote: Annotated[str, Query(max_length=4000)] = "") -> Response:
     """The guide with its sources. `quote` is the exact text of a citation: it is highlighted."""
+    if not slug.strip("/"):
+        return RedirectResponse("/guides")
     guide = await advisor.guide(slug.strip("/"))
     rendered = render(guide.body, guide.facts, quote)
     return page(

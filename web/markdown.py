@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
@@ -50,7 +51,7 @@ def find_quote(text: str, quote: str) -> tuple[int, int] | None:
     return None
 
 
-_SPOKEN = {"text", "code_inline", "softbreak", "hardbreak"}
+_SPOKEN = {"text", "code_inline", "softbreak", "hardbreak", "image"}  # an image is its words
 
 
 def _spoken(token: Token) -> str:
@@ -61,22 +62,10 @@ def _spoken(token: Token) -> str:
 
 def _highlight(children: list[Token], span: tuple[int, int], first: bool) -> list[Token]:
     """The inline tokens with `span` of their text marked. One <mark> where the nesting allows it, else one around each piece."""
-    before: list[Token] = []
-    inside: list[Token] = []
-    after: list[Token] = []
-    at = 0
-    for token in children:
-        text = _spoken(token)
-        start, at = at, at + len(text)
-        if not text:  # opening and closing tags, source marks
-            (before if at <= span[0] else inside if at < span[1] else after).append(token)
-            continue
-        cuts = [max(start, min(at, place)) - start for place in span]
-        for part, target in ((text[: cuts[0]], before), (text[cuts[0] : cuts[1]], inside), (text[cuts[1] :], after)):
-            if part:
-                target.append(token.copy(content=part))
-    if _balanced(inside):
-        return [*before, _mark_open(first), *inside, _mark_close(), *after]
+    for wide in (True, False):
+        before, inside, after = _split(children, span, wide)
+        if _balanced(inside):
+            return [*before, _mark_open(first), *inside, _mark_close(), *after]
     pieces: list[Token] = []
     for token in inside:
         if _spoken(token):
@@ -85,6 +74,27 @@ def _highlight(children: list[Token], span: tuple[int, int], first: bool) -> lis
         else:
             pieces.append(token)
     return [*before, *pieces, *after]
+
+
+def _split(children: list[Token], span: tuple[int, int], wide: bool) -> tuple[list[Token], list[Token], list[Token]]:
+    """The tokens before, in and after `span`. `wide` takes tags in that open right at its start or close right at its end."""
+    before: list[Token] = []
+    inside: list[Token] = []
+    after: list[Token] = []
+    at = 0
+    for token in children:
+        text = _spoken(token)
+        start, at = at, at + len(text)
+        if not text:  # opening and closing tags, source marks
+            on_edge = (at == span[0] and token.nesting == 1) or (at == span[1] and token.nesting == -1)
+            within = span[0] < at < span[1] or (wide and on_edge)
+            (inside if within else before if at <= span[0] else after).append(token)
+            continue
+        cuts = [max(start, min(at, place)) - start for place in span]
+        for part, target in ((text[: cuts[0]], before), (text[cuts[0] : cuts[1]], inside), (text[cuts[1] :], after)):
+            if part:
+                target.append(token.copy(content=part))
+    return before, inside, after
 
 
 def _balanced(tokens: list[Token]) -> bool:
@@ -188,6 +198,10 @@ def _render_mark(self: RendererHTML, tokens: list[Token], at: int, options: Any,
     return f'<sup class="note"><a href="#source-{note}" id="ref-{note}-{place}" aria-label="Source {note}">{note}</a></sup>'
 
 
+def _render_image(self: RendererHTML, tokens: list[Token], at: int, options: Any, env: dict[str, Any]) -> str:
+    return escapeHtml(tokens[at].content)
+
+
 def _render_table_open(self: RendererHTML, tokens: list[Token], at: int, options: Any, env: dict[str, Any]) -> str:
     return '<div class="table" role="region" aria-label="Table" tabindex="0"><table>\n'
 
@@ -197,9 +211,11 @@ def _render_table_close(self: RendererHTML, tokens: list[Token], at: int, option
 
 
 def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False, "linkify": False, "typographer": False}).enable("table").disable("image")
+    parser = MarkdownIt("commonmark", {"html": False, "linkify": False, "typographer": False}).enable("table")
+    parser.validateLink = lambda url: True  # type: ignore[method-assign] # links that must not be are taken off below, their words stay
     parser.inline.ruler.before("link", "source_mark", _mark_rule)
     parser.add_render_rule("source_mark", _render_mark)
+    parser.add_render_rule("image", _render_image)
     parser.add_render_rule("table_open", _render_table_open)
     parser.add_render_rule("table_close", _render_table_close)
     return parser
@@ -280,7 +296,18 @@ def web_address(url: str | None) -> str | None:
 
 
 def _secure_links(tokens: list[Token]) -> None:
+    """Links may lead to web addresses and to places on this server; of others only the words are left."""
     for token in tokens:
+        kept: list[Token] = []
+        dropping = False
         for child in token.children or []:
-            if child.type == "link_open" and web_address(str(child.attrGet("href") or "")):
-                child.attrSet("rel", "noopener nofollow")
+            if child.type == "link_open":
+                target = str(child.attrGet("href") or "")
+                outside = web_address(target) is not None
+                dropping = not outside and not re.match(r"(/(?!/)|#)", target)
+                if outside:
+                    child.attrSet("rel", "noopener nofollow")
+            if not (dropping and child.type in {"link_open", "link_close"}):
+                kept.append(child)
+        if token.children:
+            token.children = kept
