@@ -73,15 +73,17 @@ async def load_index(engine: AsyncEngine, vectors: Vectors, collection: str, fin
             raise IndexMismatch(f"The collection '{collection}' was indexed with {row['chunker']}, now it is {chunker}. Run: {again}")
         found = (
             await connection.execute(
-                sa.select(tables.chunks.c.chunk_id, tables.chunks.c.text, tables.chunks.c.meta, tables.chunks.c.vectors)
-                .where(tables.chunks.c.collection == collection)
-                .order_by(tables.chunks.c.document_id, tables.chunks.c.position)
+                sa.select(tables.chunks.c.chunk_id, tables.chunks.c.text, tables.chunks.c.meta, tables.chunks.c.vectors).where(
+                    tables.chunks.c.collection == collection
+                )
             )
         ).all()
     return await asyncio.to_thread(_build, collection, dict(row), found, vectors)
 
 
 def _build(collection: str, row: dict[str, Any], found: Any, vectors: Vectors) -> Index:
+    # The order in which the keywords were counted. A database would sort by the rules of its own language.
+    found = sorted(found, key=lambda entry: (entry.meta["document_id"], entry.meta["position"]))
     chunks = [read_chunk(chunk_id, text, meta) for chunk_id, text, meta, _ in found]
     parts = [np.frombuffer(blob, np.float32) for *_, blob in found]
     counts = [1 + len(chunk.spans) + len(chunk.questions) for chunk in chunks]

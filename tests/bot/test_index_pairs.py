@@ -28,11 +28,11 @@ from ingest.registry import Registry
 
 TEXTS = {
     "j1": "J-1 physicians are sponsored by one organisation. The two-year home residence rule applies to them.",
-    "h1b": "H-1B workers need a petition by the employer. Step 3 must be passed before the petition is filed.",
+    "H1B": "H-1B workers need a petition by the employer. Step 3 must be passed before the petition is filed.",
     "ecfmg": "ECFMG certification needs a medical degree and passed examinations. Pathways show clinical skills.",
     "match": "Rank lists are certified in February. The Match algorithm favours what applicants prefer.",
-    "step1": "Step 1 is reported as pass or fail. An old three-digit score stays on the transcript.",
-    "fees": "Applications cost more for each further program. A spreadsheet helps to keep the sum in sight.",
+    "step-1": "Step 1 is reported as pass or fail. An old three-digit score stays on the transcript.",
+    "_fees": "Applications cost more for each further program. A spreadsheet helps to keep the sum in sight.",
     "letters": "Three letters of recommendation are usual. A letter from a US hospital weighs more.",
     "interviews": "Interviews are held by video. A quiet room and a tested camera matter more than a suit.",
 }
@@ -45,9 +45,9 @@ QUERIES = [
 ]
 
 
-def corpus(folder: Path, **changed: str) -> Path:
+def corpus(folder: Path, changed: dict[str, str] | None = None) -> Path:
     folder.mkdir(exist_ok=True)
-    lines = [json.dumps({"id": key, "title": key.upper(), "text": text}) for key, text in (TEXTS | changed).items() if text]
+    lines = [json.dumps({"id": key, "title": key.upper(), "text": text}) for key, text in (TEXTS | (changed or {})).items() if text]
     (folder / "corpus.jsonl").write_text("\n".join(lines))
     return folder
 
@@ -115,7 +115,7 @@ async def test_both_pairs_hold_and_find_the_same(deploy: Deploy, tmp_path: Path)
         found.append(deployment.search(index))
     one, other = indexes
     assert found[0] == found[1]
-    assert [one.chunks[one.rows[ids[0]]].document_id for ids in found[0]] == ["j1", "step1", "match", "h1b", "interviews"]
+    assert [one.chunks[one.rows[ids[0]]].document_id for ids in found[0]] == ["j1", "step-1", "match", "H1B", "interviews"]
     assert one.chunks == other.chunks and one.rows == other.rows
     assert one.knowledge_version == other.knowledge_version
     assert np.array_equal(one.vectors, other.vectors) and np.array_equal(one.starts, other.starts)
@@ -132,13 +132,12 @@ async def test_a_change_is_seen_and_the_old_index_still_searches(deployment: Dep
     old = await deployment.load()
     assert await stored_version(deployment.engine, deployment.name) == old.meta["snapshot"]
     before = deployment.search(old)
-    report = await deployment.ingest(
-        corpus(tmp_path / "corpus", fees="", step1="Step 1 has no numbers now.", pets="Dogs need a crate to fly.")
-    )
+    changed = {"_fees": "", "step-1": "Step 1 has no numbers now.", "pets": "Dogs need a crate to fly."}
+    report = await deployment.ingest(corpus(tmp_path / "corpus", changed))
     assert (report.added, report.changed, report.removed) == (1, 1, 1)
     new = await deployment.load()
     assert await stored_version(deployment.engine, deployment.name) == new.meta["snapshot"] != old.meta["snapshot"]
-    assert {chunk.document_id for chunk in new.chunks} == set(TEXTS) - {"fees"} | {"pets"}
+    assert {chunk.document_id for chunk in new.chunks} == set(TEXTS) - {"_fees"} | {"pets"}
     assert deployment.search(old) == before
     dogs = new.snapshot.query(deployment.embedder.embed(["taking my dog on the flight"]), 1)[0][0]
     assert new.chunks[new.rows[dogs]].document_id == "pets"
