@@ -11,10 +11,10 @@ import datetime as dt
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import sqlalchemy as sa
@@ -55,6 +55,8 @@ from bot.vectors import Vectors
 from bot.verify import Polarity, Verifier
 from bot.worker import Batch, Worker
 from bot.writer import ModelWriter
+
+Value = TypeVar("Value")
 
 LOOK_AGAIN_S = 1.0
 """How often at most the database is asked whether another index version is in use."""
@@ -154,7 +156,7 @@ class Advisor:
 
     # -- answering -------------------------------------------------------------------------------------------------
 
-    async def stream(self, question: Question) -> AsyncIterator[Event]:
+    async def stream(self, question: Question) -> AsyncGenerator[Event, None]:
         """Status events, verified sentences one by one, and the whole Answer last.
 
         With `question.conversation_id` the history and profile come from the store, and question and answer are saved there; messages of one
@@ -198,7 +200,7 @@ class Advisor:
             del self._busy[oldest_id]
         return lock
 
-    async def _answered(self, question: Question) -> AsyncIterator[Event]:
+    async def _answered(self, question: Question) -> AsyncGenerator[Event, None]:
         began = time.perf_counter()
         yield StatusEvent(text=self._say("reading"))
         room = await self._room(question.collection)
@@ -238,7 +240,7 @@ class Advisor:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    async def _write(self, work: _Work) -> AsyncIterator[SentenceEvent]:
+    async def _write(self, work: _Work) -> AsyncGenerator[SentenceEvent, None]:
         """The chat model's sentences, each shown as soon as it is verified. What it leaves open is left to the composer."""
         assert self._writer is not None
         offered = self._offered(work)
@@ -544,6 +546,10 @@ class Advisor:
             "knowledge_version": index.knowledge_version, "documents": len({c.document_id for c in index.chunks}), "chunks": len(index.chunks),
             "collection": index.collection, "embedder": index.meta["embedder"], "model": self._model,
         }  # fmt: skip
+
+    async def measured(self, measure: Callable[[Verifier, Terms], Value]) -> Value:
+        """Runs a measurement of the verifier on the worker, as answers do."""
+        return await self._worker.run(measure, self._verifier, self._terms)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._worker.close)

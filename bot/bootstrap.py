@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Callable
+from pathlib import Path
 
 from bot.advisor import Advisor
 from bot.database import open_engine
@@ -15,11 +16,23 @@ from bot.plan import read_planner
 from bot.prompts import Prompts
 from bot.settings import ROOT, Settings
 from bot.store import Store
-from bot.terms import read_terms
+from bot.terms import Terms, read_terms
 from bot.vectors import Vectors
-from bot.verify import read_polarity
+from bot.verify import Polarity, read_polarity
 from bot.weights import Progress
 from bot.writer import ModelWriter
+
+
+def word_lists(knowledge: Path) -> tuple[Terms, Polarity]:
+    """The word lists of a knowledge folder; those that it lacks are the ones that come with the program.
+
+    Raises:
+        SettingsError: one cannot be read.
+    """
+    folder = knowledge / "data"
+    shipped = ROOT / "knowledge" / "data"
+    terms, polarity = (folder / name if (folder / name).is_file() else shipped / name for name in ("terms.yaml", "polarity.yaml"))
+    return read_terms(terms), read_polarity(polarity)
 
 
 async def open_advisor(
@@ -33,10 +46,7 @@ async def open_advisor(
     Raises:
         SettingsError, WeightsError.
     """
-    data = settings.knowledge / "data"
-    shipped = ROOT / "knowledge" / "data"
-    terms = read_terms(data / "terms.yaml" if (data / "terms.yaml").is_file() else shipped / "terms.yaml")
-    polarity = read_polarity(data / "polarity.yaml" if (data / "polarity.yaml").is_file() else shipped / "polarity.yaml")
+    terms, polarity = word_lists(settings.knowledge)
     planner = read_planner(settings.knowledge, terms)
     prompts = Prompts(ROOT / "prompts")
     model = open_model(settings)

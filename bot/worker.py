@@ -66,7 +66,7 @@ class Batch(Generic[Item, Result]):
                 for (_, future), result in zip(part, results, strict=True):
                     if not future.done():
                         future.set_result(result)
-            except Exception as error:  # noqa: BLE001  it belongs to whoever waits
+            except Exception as error:
                 for _, future in part:
                     if not future.done():
                         future.set_exception(error)

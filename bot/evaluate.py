@@ -1,0 +1,255 @@
+"""The golden set run against an advisor: a table of measures, per topic, and every question that went wrong.
+
+Retrieval: recall@k, reciprocal rank and nDCG@5 over the sections that answer (binary gains; a section counts once, at its best rank).
+A message with several questions counts once for each of them, within 5 places a question.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bot.advisor import Advisor
+from bot.answer import Answer, Question, Turn
+from bot.errors import InputError
+from bot.figures import find, same
+from bot.golden import GoldenQuestion, read_golden
+from bot.mutations import measure_verifier, verifier_cases
+from bot.passage import Passage
+from bot.settings import ROOT
+from bot.terms import Terms
+from bot.verify import Verifier
+
+GOLDEN = ROOT / "tests" / "golden"
+DECLINED = frozenset({"no_answer", "refused", "clarify", "handoff"})
+
+FLOORS = {
+    "recall@5": 0.95,
+    "answering_sentence@3": 0.90,
+    "unsupported_figures": 0,
+    "abstention_f1": 0.90,
+    "wrong_refusals": 0.05,
+    "figure_mutations_caught": 0.99,
+    "other_mutations_caught": 0.90,
+    "false_alarms": 0.05,
+}
+"""What a release must reach; the last and "wrong_refusals" and "unsupported_figures" are upper bounds."""
+UPPER = frozenset({"unsupported_figures", "wrong_refusals", "false_alarms"})
+
+Progress = Callable[[str, int, int], None]
+
+
+async def evaluate(advisor: Advisor, path: Path | None = None, *, progress: Progress = lambda *_: None, verifier: bool = True) -> dict[str, Any]:
+    """
+    Returns: {"questions", "measures": {name: number}, "topics": {topic: {name: number}}, "verifier": …, "wrong": [{"id", "why", …}],
+    "floors": {name: {"floor", "value", "ok"}}, "passed"}. Latencies in milliseconds, one question at a time.
+
+    Raises:
+        InputError: there are no questions.
+    """
+    if path is None and not GOLDEN.is_dir():
+        raise InputError("The golden questions come with the source code, not with the package. Name a file: --questions FILE.")
+    questions = read_golden(path or GOLDEN)
+    rows = []
+    await advisor.answer(Question(text="Do I need Step 3?"))  # loads the index
+    for number, question in enumerate(questions, 1):
+        rows.append(await _row(advisor, question))
+        progress("Questions", number, len(questions))
+    report: dict[str, Any] = {"questions": len(questions), "measures": _measures(rows)}
+    topics: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        topics[row["topic"]].append(row)
+    report["topics"] = {name: _measures(members) for name, members in sorted(topics.items())}
+    report["wrong"] = [{k: row[k] for k in ("id", "why", "question", "status", "text", "retrieved")} for row in rows if row["why"]]
+    if verifier:
+        report["verifier"] = await advisor.measured(_verifier_measures)
+        report["measures"] |= {k: report["verifier"][k] for k in ("figure_mutations_caught", "other_mutations_caught", "false_alarms", "false_alarms_paraphrases")}
+    report["floors"] = {
+        name: {"floor": floor, "value": report["measures"][name], "ok": _holds(name, floor, report["measures"][name])}
+        for name, floor in FLOORS.items() if report["measures"].get(name) is not None
+    }  # fmt: skip
+    report["passed"] = all(item["ok"] for item in report["floors"].values())
+    return report
+
+
+def _verifier_measures(verifier: Verifier, terms: Terms) -> dict[str, Any]:
+    return measure_verifier(verifier, verifier_cases(ROOT / "knowledge" / "guides", GOLDEN / "paraphrases.yaml", terms))
+
+
+def _holds(name: str, floor: float, value: float) -> bool:
+    return value <= floor if name in UPPER else value >= floor
+
+
+async def _row(advisor: Advisor, question: GoldenQuestion) -> dict[str, Any]:
+    history = [Turn(role=t.role, text=t.text) for t in question.history]
+    k = 5 * max(1, len(question.parts))
+    passages = await advisor.search(question.question, history=history, k=max(10, k))
+    start = time.perf_counter()
+    answer = await advisor.answer(Question(text=question.question, history=history))
+    spent = 1000 * (time.perf_counter() - start)
+    row: dict[str, Any] = {
+        "id": question.id, "topic": question.topic, "kind": question.kind, "question": question.question, "status": answer.status,
+        "text": answer.text, "ms": spent, "answerable": question.answerable, "answer_only": bool(question.places),
+        "retrieved": [place(p) for p in passages[:5]],
+    }  # fmt: skip
+    wanted = question.parts or ([question.expect] if question.expect else [])
+    if question.answerable:
+        row["ranks"] = [_rank(passages, places) for places in wanted]
+        row["ndcg"] = [_ndcg(passages, places, k) for places in wanted]
+        row["k"] = k
+        row["first3"] = [_among_first(answer, places) for places in wanted] if answer.status not in DECLINED else [False] * len(wanted)
+    row |= _checked(answer)
+    row["declined"] = answer.status in DECLINED
+    row["right_status"] = answer.status in question.status
+    row["missing"] = question.missing(answer.text) if question.answerable else []
+    row["forbidden"] = question.forbidden(answer.text)
+    row["why"] = _why(row, question)
+    return row
+
+
+def place(passage: Passage) -> str:
+    return f"{passage.document_id}#{passage.chunk.anchor}"
+
+
+def _rank(passages: Sequence[Passage], places: Sequence[str]) -> int:
+    """1-based rank of the first passage from one of `places`; 0 when there is none."""
+    return next((i for i, p in enumerate(passages, 1) if place(p) in places), 0)
+
+
+def _ndcg(passages: Sequence[Passage], places: Sequence[str], k: int) -> float:
+    seen: set[str] = set()
+    gain = 0.0
+    for i, passage in enumerate(passages[:k], 1):
+        name = place(passage)
+        if name in places and name not in seen:
+            seen.add(name)
+            gain += 1 / math.log2(i + 1)
+    best = sum(1 / math.log2(i + 1) for i in range(1, min(len(places), 5) + 1))
+    return min(1.0, gain / best) if best else 0.0
+
+
+def _among_first(answer: Answer, places: Sequence[str]) -> bool:
+    """Whether one of the first three sentences (of each part) rests on a place that answers."""
+    cited = {c.n: f"{c.guide.slug}#{c.guide.url.partition('#')[2]}" for c in answer.citations if c.guide}
+    groups: list[list[list[int]]] = []
+    at = 0
+    for paragraph in answer.text.split("\n\n"):
+        group = []
+        while at < len(answer.sentences) and answer.sentences[at].text in paragraph:
+            if answer.sentences[at].kind != "frame":
+                group.append(answer.sentences[at].citations)
+            at += 1
+        groups.append(group)
+    return any(cited.get(n) in places for group in groups for numbers in group[:3] for n in numbers)
+
+
+def _checked(answer: Answer) -> dict[str, int]:
+    """Support counted anew from the answer alone, not from what it says of itself."""
+    quotes = {c.n: c.quote for c in answer.citations}
+    claims = [s for s in answer.sentences if s.kind != "frame"]
+    cited = figures = supported = 0
+    as_of = {c.n: c.as_of for c in answer.citations}
+    for sentence in claims:
+        cited += bool(sentence.citations) and all(n in quotes for n in sentence.citations)
+        there = [f for n in sentence.citations for f in find(quotes.get(n, ""))]
+        for figure in find(sentence.text):
+            if figure.kind == "name" or figure.soft:
+                continue
+            figures += 1
+            month = any(figure.kind == "date" and figure.value.startswith(as_of[n][:7]) for n in sentence.citations if as_of.get(n, "unknown") != "unknown")
+            supported += any(same(figure, other) for other in there) or (month and f"(as of {figure.shown})" in sentence.text)
+    return {"claims": len(claims), "cited": cited, "figures": figures, "figures_supported": supported}
+
+
+def _why(row: dict[str, Any], question: GoldenQuestion) -> list[str]:
+    why = []
+    if question.answerable:
+        if row["declined"]:
+            why.append("declined a question that the guides answer")
+        if any(not rank or rank > row["k"] for rank in row["ranks"]):
+            why.append("the answering section is not among the first five")
+        if not all(row["first3"]):
+            why.append("the answering section is not in the first three sentences")
+        if row["missing"]:
+            why.append("does not say: " + "; ".join(row["missing"]))
+    elif not row["right_status"]:
+        why.append(f"answered what it cannot know (status {row['status']})")
+    if row["forbidden"]:
+        why.append("says: " + "; ".join(row["forbidden"]))
+    if row["figures"] != row["figures_supported"]:
+        why.append("shows a figure that no quote has")
+    return why
+
+
+def _measures(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    rows = list(rows)
+    answerable = [r for r in rows if r["answerable"]]
+    ranks = [(rank, r["k"]) for r in answerable for rank in r["ranks"]]
+    declinable = [r for r in rows if not r["answerable"]]
+    declined_right = sum(r["right_status"] for r in declinable)
+    declined_wrong = sum(r["declined"] for r in answerable)
+    precision = declined_right / (declined_right + declined_wrong) if declined_right + declined_wrong else 1.0
+    recall = declined_right / len(declinable) if declinable else 1.0
+    claims = sum(r["claims"] for r in rows)
+    figures = sum(r["figures"] for r in rows)
+    times = sorted(r["ms"] for r in rows)
+    first3 = [hit for r in answerable for hit in r["first3"]]
+    return {
+        "questions": len(rows),
+        "recall@1": _share(rank == 1 for rank, _ in ranks),
+        "recall@5": _share(0 < rank <= k for rank, k in ranks),
+        "mrr": _mean(1 / rank if rank else 0.0 for rank, _ in ranks),
+        "ndcg@5": _mean(value for r in answerable for value in r["ndcg"]),
+        "answering_sentence@3": _share(first3),
+        "says_what_it_must": _share(not r["missing"] for r in answerable),
+        "says_what_it_must_not": sum(bool(r["forbidden"]) for r in rows),
+        "citation_support": round(sum(r["cited"] for r in rows) / claims, 4) if claims else None,
+        "figure_support": round(sum(r["figures_supported"] for r in rows) / figures, 4) if figures else None,
+        "unsupported_figures": figures - sum(r["figures_supported"] for r in rows),
+        "abstention_precision": round(precision, 4),
+        "abstention_recall": round(recall, 4),
+        "abstention_f1": round(2 * precision * recall / (precision + recall), 4) if precision + recall else 0.0,
+        "wrong_refusals": round(declined_wrong / len(answerable), 4) if answerable else None,
+        "p50_ms": round(statistics.median(times), 1) if times else None,
+        "p95_ms": round(times[min(len(times) - 1, math.ceil(0.95 * len(times)) - 1)], 1) if times else None,
+    }
+
+
+def _share(values: Iterable[bool]) -> float | None:
+    items = list(values)
+    return round(sum(items) / len(items), 4) if items else None
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    items = list(values)
+    return round(sum(items) / len(items), 4) if items else None
+
+
+def table(report: dict[str, Any]) -> str:
+    """The measures as text: one line a measure, one column a topic."""
+    columns = {"all": report["measures"], **report["topics"]}
+    names = list(report["topics"][next(iter(report["topics"]))])
+    lines = ["measure".ljust(24) + "".join(name[:10].rjust(11) for name in columns)]
+    for name in names:
+        lines.append(name.ljust(24) + "".join(_cell(values.get(name)).rjust(11) for values in columns.values()))
+    if "verifier" in report:
+        lines += ["", f"Verifier: {report['verifier']['mutated']} wrong sentences, {report['verifier']['faithful']} true ones"]
+        lines += [f"  {k.ljust(26)}{_cell(report['verifier'][k])}" for k in ("figure_mutations_caught", "other_mutations_caught", "false_alarms", "false_alarms_paraphrases")]
+        lines += [f"    {kind.ljust(24)}{v['right']:>5} of {v['cases']:<5} expected: {v['expected']}" for kind, v in report["verifier"]["kinds"].items()]
+    lines.append("")
+    for name, item in report["floors"].items():
+        bound = "at most" if name in UPPER else "at least"
+        lines.append(f"{'ok  ' if item['ok'] else 'LOW '} {name}: {_cell(item['value'])} ({bound} {item['floor']})")
+    if report["wrong"]:
+        lines += ["", f"Went wrong ({len(report['wrong'])}):"]
+        lines += [f"  {item['id']}: {'; '.join(item['why'])}" for item in report["wrong"]]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
