@@ -21,7 +21,7 @@ from ingest.chunk import CHUNKER
 from web import api, demo, guides
 from web.bodies import Healthy, Ready
 from web.events import Run, Runs
-from web.headers import ConversationCors, SecurityHeaders
+from web.headers import ConversationCors, HeadAsGet, SecurityHeaders
 from web.limits import BodyLimit, Limits
 from web.metrics import Measured, Metrics
 from web.pages import page
@@ -69,17 +69,17 @@ def create_app(settings: Settings, advisor: Advisor | None = None) -> FastAPI:
     app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(ConversationCors, origins=settings.origins)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(HeadAsGet)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
-def make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
-    """A server that neither logs what people ask (addresses hold search words) nor believes X-Forwarded-For by itself."""
-    config = uvicorn.Config(
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How to serve: neither logging what people ask (addresses hold search words) nor believing X-Forwarded-For without our checks."""
+    return uvicorn.Config(
         app, host=settings.host, port=settings.port, access_log=False, proxy_headers=False, server_header=False,
         log_level=settings.log_level, timeout_graceful_shutdown=10,
     )  # fmt: skip
-    return uvicorn.Server(config)
 
 
 def _count(metrics: Metrics, run: Run, seconds: float) -> None:

@@ -22,7 +22,7 @@ from web.problems import Problem, problem, problem_of
 HEARTBEAT_S = 15.0
 KEEP_S = 300.0
 """How long a finished run can be resumed from memory; afterwards its stored answer is sent."""
-MAX_FINISHED = 1000
+MAX_FINISHED = 300
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Connection": "keep-alive"}
 

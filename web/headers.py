@@ -43,9 +43,22 @@ class SecurityHeaders:
                     if own_policy and name == "X-Frame-Options":
                         continue  # it would overrule the page's own frame-ancestors in old browsers
                     headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-cache")  # browsers ask whether it has changed, and do not guess
             await send(message)
 
         await self.app(scope, receive, secured)
+
+
+class HeadAsGet:
+    """Answers HEAD wherever GET is answered; the server itself leaves the body out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await self.app(scope, receive, send)
 
 
 class ConversationCors:

@@ -145,6 +145,13 @@ def test_pages_keep_their_own_policy(client: httpx.Client) -> None:
             assert address not in text
 
 
+def test_head_is_get_without_a_body(client: httpx.Client) -> None:
+    for path in ("/demo", "/guides", "/healthz", "/static/demo.js"):
+        head, get = client.head(path), client.get(path)
+        assert head.status_code == 200 and head.content == b"" and head.headers["content-type"] == get.headers["content-type"]
+    assert client.head("/nowhere").status_code == 404
+
+
 def test_home_is_the_demo(client: httpx.Client) -> None:
     response = client.get("/")
     assert response.is_redirect and response.headers["location"] == "/demo"

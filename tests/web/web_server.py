@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from bot.settings import Settings
-from web.app import create_app, make_server
+from web.app import create_app, server_config
 from web.state import State
 
 SOURCES = """
@@ -133,7 +133,7 @@ class Server:
 def serve(settings: Settings, host: str = "127.0.0.1") -> Iterator[Server]:
     """The server in a thread, as the command starts it. It listens on loopback whatever `settings.host` says."""
     app = create_app(settings)
-    server: uvicorn.Server = make_server(app, settings.model_copy(update={"host": host, "port": 0}))
+    server = uvicorn.Server(server_config(app, settings.model_copy(update={"host": host, "port": 0})))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

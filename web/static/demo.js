@@ -289,6 +289,7 @@ function addAnswer(question) {
       const box = make("div", { class: "trouble", role: "alert" }, make("p", {}, words),
         make("button", { type: "button", onclick: () => { article.remove(); converse(question, false); } }, "Try again"));
       article.append(box);
+      box.scrollIntoView({ block: "nearest" });
     },
   };
 }
