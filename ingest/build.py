@@ -11,8 +11,9 @@ import datetime as dt
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,10 @@ from bot.keywords import Keywords, build_keywords
 from bot.passage import Chunk, read_chunk
 from bot.terms import Terms
 from bot.vectors import Vectors
-from ingest.chunk import CHUNKER, chunk, chunk_text, span_texts
-from ingest.load import Document, load, to_json
+from ingest.chunk import CHUNKER, chunk, chunk_text, entities_of, pieces, span_texts
+from ingest.document import Document
+from ingest.fetch import Download, address, download, is_address, read_prefixes
+from ingest.load import load, read_bytes
 from ingest.registry import Registry
 
 COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
@@ -67,6 +70,25 @@ class Source:
     path: Path
     name: str
     id_root: Path | None = None
+    download: Download | None = None  # instead of a path
+
+
+async def read_sources(arguments: Sequence[Path | str], allowed_urls: str) -> list[Source]:
+    """What the arguments of `ingest` name: files, folders, and web addresses, which are fetched.
+
+    Raises:
+        InputError, SettingsError: an address is not allowed. DocumentError: it cannot be had.
+    """
+    prefixes = read_prefixes(allowed_urls)
+    sources = []
+    for argument in arguments:
+        if is_address(argument):
+            url = address(argument)
+            sources.append(Source(Path(url), url, download=await download(url, prefixes)))
+        else:
+            path = Path(argument)
+            sources.append(Source(path, str(path.resolve())))
+    return sources
 
 
 @dataclass(slots=True)
@@ -102,11 +124,13 @@ async def ingest(
     lock_file: Path,
     rebuild: bool = False,
     allow_shrink: bool = False,
+    guide_pages: bool = True,
     progress: Progress = lambda what, done, total: None,
 ) -> Report:
     """Brings `collection` to what `sources` hold.
 
     Args:
+        guide_pages: the guides of this collection are shown as pages below /guides/, and citations lead there.
         rebuild: forget what is stored and index everything again.
         allow_shrink: wipe even when a source comes back with less than half of its chunks.
     Raises:
@@ -118,7 +142,8 @@ async def ingest(
     lock_file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(str(lock_file), timeout=0):
-            return await _ingest(engine, vectors, embedder, terms, registry, sources, collection, rebuild, allow_shrink, progress)
+            run = _Run(engine, vectors, embedder, terms, registry, sources, collection, rebuild, allow_shrink, guide_pages, progress)
+            return await run.run()
     except Timeout:
         raise AdvisorError("Another ingest is under way. Wait until it has finished.") from None
     except (OSError, SQLAlchemyError) as error:
@@ -128,102 +153,176 @@ async def ingest(
         ) from None
 
 
-async def _ingest(
-    engine: AsyncEngine, vectors: Vectors, embedder: Embedder, terms: Terms, registry: Registry, sources: Sequence[Source], collection: str, rebuild: bool,
-    allow_shrink: bool, progress: Progress,
-) -> Report:  # fmt: skip
-    began = asyncio.get_running_loop().time()
-    documents = _load(sources, registry, progress)
-    stored, manifest = await _read_stored(engine, collection)
-    fresh = rebuild or manifest is None or manifest["embedder"] != embedder.fingerprint or manifest["chunker"] != CHUNKER
-    if not fresh and manifest is not None and manifest["meta"].get("terms") != terms.version:
-        fresh = True  # entities and keywords are made with the word list
-    roots = {source.name for source in sources}
-    hashes = {document.id: document.content_hash for document in documents}
-    for document in documents:
-        other = stored.get(document.id)
-        if other is not None and other.root not in roots:
-            raise InputError(
-                f"The document '{document.id}' is already in '{collection}' from another source. Rename it, or use another collection."
-            )
-    gone = [ident for ident, old in stored.items() if old.root in roots and ident not in hashes]
-    todo = [d for d in documents if fresh or d.id not in stored or stored[d.id].content_hash != hashes[d.id]]
-    report = Report(collection, documents=len(documents), embedder=embedder.fingerprint)
-    report.removed = len(gone)
-    report.added = sum(1 for d in todo if d.id not in stored)
-    report.changed = len(todo) - report.added
-    report.unchanged = len(documents) - len(todo)
-    meta = {"conflicts": {key: value.model_dump() for key, value in registry.conflicts.items()}, "terms": terms.version}
-    if (
-        not todo
-        and not gone
-        and not fresh
-        and manifest is not None
-        and manifest["meta"] == meta | {"counts": manifest["meta"].get("counts")}
-    ):
-        report.knowledge_version = manifest["knowledge_version"]
-        report.chunks, report.spans = manifest["meta"]["counts"]
+@dataclass(slots=True)
+class _Run:
+    """One run, under the lock."""
+
+    engine: AsyncEngine
+    vectors: Vectors
+    embedder: Embedder
+    terms: Terms
+    registry: Registry
+    sources: Sequence[Source]
+    collection: str
+    rebuild: bool
+    allow_shrink: bool
+    guide_pages: bool
+    progress: Progress
+
+    async def run(self) -> Report:
+        began = asyncio.get_running_loop().time()
+        report = Report(self.collection, embedder=self.embedder.fingerprint)
+        documents = await asyncio.to_thread(_load, self.sources, self.registry, report, self.progress)
+        stored, manifest = await _read_stored(self.engine, self.collection)
+        # Documents of other sources than those read now stay. With another embedder, chunker or word list they are embedded and
+        # named anew, but they cannot be cut anew: their files are not at hand.
+        fresh = self.rebuild or manifest is None or manifest["embedder"] != self.embedder.fingerprint or manifest["chunker"] != CHUNKER
+        meta = self._meta()
+        if manifest is not None and any(manifest["meta"].get(key) != meta[key] for key in ("terms", "pages")):
+            fresh = True  # entities and keywords are made with the word list
+        plan = self._plan(documents, stored, fresh, report)
+        if (
+            manifest is not None
+            and not fresh
+            and not plan.todo
+            and not plan.gone
+            and manifest["meta"].get("conflicts") == meta["conflicts"]
+        ):
+            report.knowledge_version = manifest["knowledge_version"]
+            report.chunks, report.spans = manifest["meta"]["counts"]
+            await asyncio.to_thread(_tidy, self.vectors, self.collection, {manifest["snapshot"], manifest["meta"].get("previous")})
+        else:
+            await self._build(plan, stored, manifest, meta, fresh, report)
         report.seconds = round(asyncio.get_running_loop().time() - began, 3)
         return report
 
-    made = {d.id: chunk(d, embedder.count_tokens, embedder.max_tokens, terms) for d in todo}
-    _refuse_shrink(sources, stored, documents, made, allow_shrink)
-    blobs = await asyncio.to_thread(_embed, [c for chunks in made.values() for c in chunks], embedder, progress)
-    kept = await _read_kept(engine, collection, {d.id for d in todo} | set(gone)) if not fresh else []
-    if fresh:  # documents of other sources in this collection must survive a change of embedder: they cannot be read again from here
+    def _meta(self) -> dict[str, Any]:
+        return {
+            "conflicts": {key: value.model_dump() for key, value in self.registry.conflicts.items()},
+            "terms": self.terms.version,
+            "pages": self.guide_pages,
+        }
+
+    def _plan(self, documents: list[Document], stored: dict[str, _Stored], fresh: bool, report: Report) -> _Plan:
+        roots = {source.name for source in self.sources}
+        for document in documents:
+            other = stored.get(document.id)
+            if other is not None and other.root not in roots:
+                raise InputError(
+                    f"The document '{document.id}' is already in '{self.collection}' from another source. "
+                    "Rename it, or use another collection."
+                )
+        hashes = {document.id: document.content_hash for document in documents}
+        gone = [ident for ident, old in stored.items() if old.root in roots and ident not in hashes]
+        changed = [d for d in documents if d.id not in stored or stored[d.id].content_hash != hashes[d.id]]
+        moved = [d for d in documents if d.id in stored and stored[d.id].root != d.root]
+        todo = documents if fresh else [*changed, *(d for d in moved if d not in changed)]
+        report.documents = len(documents)
+        report.added = sum(1 for d in documents if d.id not in stored)
+        report.changed = len(todo) - report.added
+        report.unchanged = len(documents) - len(todo)
+        report.removed = len(gone)
         others = [ident for ident, old in stored.items() if old.root not in roots]
-        if others:
-            kept = await _again(engine, collection, others, embedder, terms, progress)
-    everything = sorted(
-        [*kept, *((c, blobs[c.chunk_id]) for chunks in made.values() for c in chunks)],
-        key=lambda pair: (pair[0].document_id, pair[0].position),
-    )
-    if not everything:
-        raise InputError("There is nothing to index: the sources hold no text. Check the path.")
-    version = _version([c for c, _ in everything])
-    report.knowledge_version, report.chunks, report.spans = version, len(everything), sum(len(c.spans) for c, _ in everything)
-    meta["counts"] = [report.chunks, report.spans]
-    progress("Writing the index", 0, 3)
-    keywords = await asyncio.to_thread(_keywords, [c for c, _ in everything], terms)
-    snapshot = f"{collection}.{version}.{hashlib.sha256(dt.datetime.now(dt.UTC).isoformat().encode()).hexdigest()[:6]}"
-    ids, matrix = _entries(everything)
-    await asyncio.to_thread(vectors.write, snapshot, ids, matrix)
-    progress("Writing the index", 1, 3)
-    row = {
-        "name": collection, "knowledge_version": version, "embedder": embedder.fingerprint, "chunker": CHUNKER, "snapshot": snapshot,
-        "built_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), "keywords": keywords.to_bytes(), "meta": meta,
-    }  # fmt: skip
-    by_id = {d.id: d for d in todo}
-    names = {d.id: d.root for d in documents}
-    try:
-        await _switch(engine, row, [by_id[i] for i in made], made, blobs, gone, names, fresh, kept)
-    except BaseException:
-        await asyncio.to_thread(vectors.remove, snapshot)
-        raise
-    progress("Writing the index", 2, 3)
-    await asyncio.to_thread(_tidy, vectors, collection, snapshot, manifest["snapshot"] if manifest else None)
-    progress("Writing the index", 3, 3)
-    report.seconds = round(asyncio.get_running_loop().time() - began, 3)
-    return report
+        return _Plan(documents, todo, gone, others, hashes)
+
+    async def _build(
+        self, plan: _Plan, stored: dict[str, _Stored], manifest: dict[str, Any] | None, meta: dict[str, Any], fresh: bool, report: Report
+    ) -> None:
+        made = await asyncio.to_thread(self._cut, plan.todo)
+        _refuse_shrink(self.sources, stored, plan.documents, made, self.allow_shrink)
+        old = await _read_chunks(self.engine, self.collection)
+        same = (  # vectors made before can be taken over; another chunker may embed other texts for the same chunk
+            manifest is not None
+            and not self.rebuild
+            and (manifest["embedder"], manifest["chunker"]) == (self.embedder.fingerprint, CHUNKER)
+        )
+        touched = {d.id for d in plan.todo} | set(plan.gone)
+        others = set(plan.others)
+        again = [_renamed(chunk, self.terms) for chunk, _ in old if chunk.document_id in others] if fresh else []
+        kept = [(chunk, blob) for chunk, blob in old if chunk.document_id not in touched and not (fresh and chunk.document_id in others)]
+        known = {chunk.chunk_id: (chunk, blob) for chunk, blob in old} if same else {}
+        new = [chunk for chunks in made.values() for chunk in chunks]
+        blobs = await asyncio.to_thread(_embed, [*new, *again], known, self.embedder, self.progress)
+        everything = sorted(
+            [*kept, *((chunk, blobs[chunk.chunk_id]) for chunk in [*new, *again])], key=lambda pair: (pair[0].document_id, pair[0].position)
+        )
+        if not everything:
+            raise InputError("There is nothing to index: the sources hold no text. Check the path.")
+        chunks = [chunk for chunk, _ in everything]
+        report.knowledge_version = _version(chunks)
+        report.chunks, report.spans = len(chunks), sum(len(chunk.spans) for chunk in chunks)
+        self.progress("Writing the index", 0, 3)
+        keywords = await asyncio.to_thread(_keywords, chunks, self.terms)
+        snapshot = f"{self.collection}.{report.knowledge_version}.{secrets.token_hex(3)}"
+        ids, matrix = _entries(everything)
+        await asyncio.to_thread(self.vectors.write, snapshot, ids, matrix)
+        self.progress("Writing the index", 1, 3)
+        previous = manifest["snapshot"] if manifest else None
+        row = {
+            "name": self.collection,
+            "knowledge_version": report.knowledge_version,
+            "embedder": self.embedder.fingerprint,
+            "chunker": CHUNKER,
+            "snapshot": snapshot,
+            "built_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            "keywords": keywords.to_bytes(),
+            "meta": meta | {"counts": [report.chunks, report.spans], "previous": previous},
+        }
+        try:
+            await _switch(self.engine, row, previous, plan, made, blobs, again)
+        except BaseException:
+            await asyncio.to_thread(self.vectors.remove, snapshot)
+            raise
+        self.progress("Writing the index", 2, 3)
+        await asyncio.to_thread(_tidy, self.vectors, self.collection, {snapshot, previous})
+        self.progress("Writing the index", 3, 3)
+
+    def _cut(self, documents: list[Document]) -> dict[str, list[Chunk]]:
+        return {d.id: chunk(d, self.embedder.count_tokens, self.embedder.max_tokens, self.terms, pages=self.guide_pages) for d in documents}
 
 
-def _load(sources: Sequence[Source], registry: Registry, progress: Progress) -> list[Document]:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    documents: list[Document]
+    todo: list[Document]  # to be cut and written
+    gone: list[str]
+    others: list[str]  # documents of the collection from sources that are not read now
+    hashes: dict[str, str]
+
+
+def _load(sources: Sequence[Source], registry: Registry, report: Report, progress: Progress) -> list[Document]:
     documents: dict[str, Document] = {}
     errors: list[DocumentError] = []
+    passed_over: list[str] = []
     for source in sources:
-        for document in load(source.path, registry, errors, id_root=source.id_root):
+        for document in _read(source, registry, errors, passed_over):
             if document.id in documents:
-                errors.append(DocumentError(f"the id '{document.id}' is used twice; ids must differ", file=document.id, field="id"))
+                errors.append(
+                    DocumentError(f"the id '{document.id[:80]}' is used twice; ids must differ", file=document.id[:80], field="id")
+                )
                 continue
             if len(document.id) > 300:
                 errors.append(DocumentError("the id is longer than 300 characters", file=document.id[:60] + "…", field="id"))
                 continue
-            object.__setattr__(document, "root", source.name)
-            documents[document.id] = document
+            documents[document.id] = replace(document, root=source.name)
             progress("Reading", len(documents), 0)
     if errors:
         raise Broken(errors)
+    if passed_over:
+        shown = ", ".join(passed_over[:5]) + (" …" if len(passed_over) > 5 else "")
+        report.warnings.append(f"Not read, because their formats are not known ({len(passed_over)}): {shown}")
     return list(documents.values())
+
+
+def _read(source: Source, registry: Registry, errors: list[DocumentError], passed_over: list[str]) -> Iterator[Document]:
+    if source.download is None:
+        yield from load(source.path, registry, errors, id_root=source.id_root, passed_over=passed_over)
+        return
+    got = source.download
+    try:
+        yield read_bytes(got.raw, got.form, source.name, registry, url=got.url, encoding=got.encoding)
+    except DocumentError as error:
+        errors.append(error)
 
 
 async def _read_stored(engine: AsyncEngine, collection: str) -> tuple[dict[str, _Stored], dict[str, Any] | None]:
@@ -234,15 +333,8 @@ async def _read_stored(engine: AsyncEngine, collection: str) -> tuple[dict[str, 
                 sa.select(*(c for c in tables.collections.c if c.name != "keywords")).where(tables.collections.c.name == collection)
             )
         ).mappings().first()  # fmt: skip
-        counts = dict(
-            (
-                await connection.execute(
-                    sa.select(chunks.c.document_id, sa.func.count()).where(chunks.c.collection == collection).group_by(chunks.c.document_id)
-                )
-            )
-            .tuples()
-            .all()
-        )
+        query = sa.select(chunks.c.document_id, sa.func.count()).where(chunks.c.collection == collection).group_by(chunks.c.document_id)
+        counts: dict[str, int] = {ident: count for ident, count in await connection.execute(query)}
         rows = await connection.execute(
             sa.select(docs.c.document_id, docs.c.root, docs.c.content_hash).where(docs.c.collection == collection)
         )
@@ -257,52 +349,82 @@ def _refuse_shrink(
         after = sum(len(made[d.id]) if d.id in made else stored[d.id].chunks for d in documents if d.root == source.name)
         if before >= 4 and after < before * SHRINK_BELOW and not allow_shrink:
             raise ShrinkRefused(
-                f"'{source.path.name}' now gives {after} passages where it gave {before}. Nothing was changed. If that is meant, run again with --yes."
+                f"'{source.path.name}' now gives {after} passages where it gave {before}. Nothing was changed. "
+                "If that is meant, run again with --yes."
             )
 
 
-def _embed(chunks: list[Chunk], embedder: Embedder, progress: Progress) -> dict[str, bytes]:
-    """Each chunk's vectors as stored. Texts of like length go to the model together, whichever chunk they are of."""
-    texts: list[str] = []
+def _embed(chunks: list[Chunk], known: dict[str, tuple[Chunk, bytes]], embedder: Embedder, progress: Progress) -> dict[str, bytes]:
+    """Each chunk's vectors as stored; those that are known are taken over, equal texts are embedded once.
+
+    Texts of like length go to the model together, whichever chunk they are of.
+    """
+    texts_of = {item.chunk_id: _texts(item) for item in chunks}
+    blobs = {}
     for item in chunks:
-        texts += [chunk_text(item), *span_texts(item), *item.questions]
-    if not texts:
-        return {}
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)  # long ones first: the bar speeds up, never stalls
-    matrix: np.ndarray | None = None
-    for at in range(0, len(order), 64):
-        part = order[at : at + 64]
-        found = embedder.embed([texts[i] for i in part])
-        if matrix is None:
-            matrix = np.empty((len(texts), found.shape[1]), np.float32)
-        matrix[part] = found
-        progress("Embedding", at + len(part), len(texts))
-    assert matrix is not None
-    blobs, start = {}, 0
+        before = known.get(item.chunk_id)
+        if before is not None and _texts(before[0]) == texts_of[item.chunk_id]:
+            blobs[item.chunk_id] = before[1]
+    parts = _divide([text for ident, texts in texts_of.items() if ident not in blobs for text in texts], embedder)
+    wanted = list(dict.fromkeys(part for group in parts.values() for part, _ in group))
+    if wanted:
+        vectors = _vectors(wanted, embedder, progress)
+        place = {text: i for i, text in enumerate(wanted)}
     for item in chunks:
-        stop = start + 1 + len(item.spans) + len(item.questions)
-        blobs[item.chunk_id] = matrix[start:stop].tobytes()
-        start = stop
+        if item.chunk_id not in blobs:
+            rows = [_mean([(vectors[place[part]], weight) for part, weight in parts[text]]) for text in texts_of[item.chunk_id]]
+            blobs[item.chunk_id] = np.stack(rows).astype(np.float32, copy=False).tobytes()
     return blobs
 
 
-async def _read_kept(engine: AsyncEngine, collection: str, without: set[str]) -> list[tuple[Chunk, bytes]]:
+def _texts(item: Chunk) -> list[tuple[str, str]]:
+    """What is embedded for a chunk, in the order in which its vectors are stored. As (subject, text)."""
+    return [chunk_text(item), *span_texts(item), *(("", question) for question in item.questions)]
+
+
+def _divide(texts: list[tuple[str, str]], embedder: Embedder) -> dict[tuple[str, str], list[tuple[str, int]]]:
+    """Each text with its pieces and their weights: itself, but for the few that are longer than the embedder can read."""
+    result = {text: [("".join(text), 1)] for text in texts}
+    long = [text for text in result if len(text[0]) + len(text[1]) > embedder.max_tokens - 2]  # a token is a character at least
+    for at in range(0, len(long), 500):
+        some = long[at : at + 500]
+        for text, cost in zip(some, embedder.count_tokens(["".join(text) for text in some]), strict=True):
+            if cost > embedder.max_tokens:
+                parts = pieces(*text, embedder.count_tokens, embedder.max_tokens)
+                result[text] = list(zip(parts, embedder.count_tokens(parts), strict=True))
+    return result
+
+
+def _vectors(texts: list[str], embedder: Embedder, progress: Progress) -> np.ndarray:
+    matrix = np.empty((len(texts), embedder.dimensions), np.float32)
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)  # long ones first: the bar speeds up, never stalls
+    for at in range(0, len(order), 64):
+        part = order[at : at + 64]
+        matrix[part] = embedder.embed([texts[i] for i in part])
+        progress("Embedding", at + len(part), len(texts))
+    return matrix
+
+
+def _mean(parts: list[tuple[np.ndarray, int]]) -> np.ndarray:
+    """The vector of a text that was embedded in pieces: their mean by length, of length 1 again."""
+    if len(parts) == 1:
+        return parts[0][0]
+    total = np.sum([vector * weight for vector, weight in parts], axis=0)
+    return np.asarray(total / (np.linalg.norm(total) or 1.0), np.float32)
+
+
+async def _read_chunks(engine: AsyncEngine, collection: str) -> list[tuple[Chunk, bytes]]:
     table = tables.chunks
+    query = sa.select(table.c.chunk_id, table.c.text, table.c.meta, table.c.vectors).where(table.c.collection == collection)
     async with engine.connect() as connection:
-        rows = await connection.execute(
-            sa.select(table.c.chunk_id, table.c.text, table.c.meta, table.c.vectors).where(table.c.collection == collection)
-        )  # fmt: skip
-        return [(read_chunk(i, text, meta), blob) for i, text, meta, blob in rows if meta["document_id"] not in without]
+        rows = (await connection.execute(query)).all()
+    return [(read_chunk(ident, text, meta), blob) for ident, text, meta, blob in rows]
 
 
-async def _again(
-    engine: AsyncEngine, collection: str, idents: list[str], embedder: Embedder, terms: Terms, progress: Progress
-) -> list[tuple[Chunk, bytes]]:
-    """Chunks of sources that are not being read now, embedded anew."""
-    wanted = set(idents)
-    old = [c for c, _ in await _read_kept(engine, collection, set()) if c.document_id in wanted]
-    blobs = await asyncio.to_thread(_embed, old, embedder, progress)
-    return [(c, blobs[c.chunk_id]) for c in old]
+def _renamed(item: Chunk, terms: Terms) -> Chunk:
+    """A chunk that is not cut again, its entities by the word list of now."""
+    spans = tuple(replace(span, entities=entities_of(terms, span.said)) for span in item.spans)
+    return replace(item, spans=spans, entities=entities_of(terms, " \n ".join([*item.heading, item.text])))
 
 
 def _version(chunks: list[Chunk]) -> str:
@@ -340,50 +462,79 @@ def _entries(everything: list[tuple[Chunk, bytes]]) -> tuple[list[str], np.ndarr
 
 
 async def _switch(
-    engine: AsyncEngine, row: dict[str, Any], changed: list[Document], made: dict[str, list[Chunk]], blobs: dict[str, bytes], gone: list[str],
-    names: dict[str, str], fresh: bool, kept: list[tuple[Chunk, bytes]],
+    engine: AsyncEngine, row: dict[str, Any], previous: str | None, plan: _Plan, made: dict[str, list[Chunk]], blobs: dict[str, bytes],
+    again: list[Chunk],
 ) -> None:  # fmt: skip
     """The one moment at which the new index becomes the index."""
     collection = row["name"]
-    docs, chunks = tables.documents, tables.chunks
+    docs, chunks, here = tables.documents, tables.chunks, tables.collections
     async with engine.begin() as connection:
-        found = await connection.execute(sa.update(tables.collections).where(tables.collections.c.name == collection).values(**row))
-        if not found.rowcount:
-            await connection.execute(sa.insert(tables.collections).values(**row))
-        stale = [*gone, *(d.id for d in changed)]
+        if previous is None:
+            await connection.execute(sa.insert(here).values(**row))
+        else:
+            found = await connection.execute(sa.update(here).where(here.c.name == collection, here.c.snapshot == previous).values(**row))
+            if not found.rowcount:  # the lock is a file of this machine; another machine has another
+                raise AdvisorError("Another ingest has changed the collection meanwhile. Run again.")
+        stale = [*plan.gone, *(d.id for d in plan.todo)]
         for at in range(0, len(stale), 500):
             part = stale[at : at + 500]
             await connection.execute(sa.delete(chunks).where(chunks.c.collection == collection, chunks.c.document_id.in_(part)))
             await connection.execute(sa.delete(docs).where(docs.c.collection == collection, docs.c.document_id.in_(part)))
-        if fresh and kept:
-            for item, blob in kept:
-                await connection.execute(
-                    sa.update(chunks).where(chunks.c.collection == collection, chunks.c.chunk_id == item.chunk_id).values(vectors=blob)
-                )
-        for at in range(0, len(changed), 200):
-            part_docs = changed[at : at + 200]
+        for item in again:
             await connection.execute(
-                sa.insert(docs),
-                [
-                    {"collection": collection, "document_id": d.id, "root": names[d.id], "content_hash": d.content_hash, "title": d.title, "body": d.body,
-                     "meta": json.loads(to_json(d)) | {"facts": {k: {"source": f.source.model_dump(), "as_of": f.as_of, "volatile": f.volatile,
-                                                                      "confidence": f.confidence, "conflicts": f.conflicts} for k, f in d.facts.items()}}}
-                    for d in part_docs
-                ],
-            )  # fmt: skip
-            rows = [
-                {"collection": collection, "chunk_id": c.chunk_id, "document_id": d.id, "position": c.position, "text": c.text, "meta": c.meta(),
-                 "vectors": blobs[c.chunk_id]}
-                for d in part_docs for c in made[d.id]
-            ]  # fmt: skip
+                sa.update(chunks)
+                .where(chunks.c.collection == collection, chunks.c.chunk_id == item.chunk_id)
+                .values(vectors=blobs[item.chunk_id], meta=item.meta())
+            )
+        for at in range(0, len(plan.todo), 200):
+            some = plan.todo[at : at + 200]
+            await connection.execute(sa.insert(docs), [_document_row(d, collection, plan.hashes[d.id]) for d in some])
+            rows = [_chunk_row(c, collection, blobs[c.chunk_id]) for d in some for c in made[d.id]]
             if rows:
                 await connection.execute(sa.insert(chunks), rows)
 
 
-def _tidy(vectors: Vectors, collection: str, current: str, previous: str | None) -> None:
-    """Older snapshots off. The previous one stays for servers that have not noticed the switch yet."""
+def _document_row(document: Document, collection: str, digest: str) -> dict[str, Any]:
+    facts = {
+        key: {
+            "source": fact.source.model_dump(),
+            "as_of": fact.as_of,
+            "volatile": fact.volatile,
+            "confidence": fact.confidence,
+            "conflicts": fact.conflicts,
+        }
+        for key, fact in document.facts.items()
+    }
+    return {
+        "collection": collection,
+        "document_id": document.id,
+        "root": document.root,
+        "content_hash": digest,
+        "title": document.title,
+        "body": document.body,
+        "meta": document.describe() | {"facts": facts},
+    }
+
+
+def _chunk_row(item: Chunk, collection: str, blob: bytes) -> dict[str, Any]:
+    return {
+        "collection": collection,
+        "chunk_id": item.chunk_id,
+        "document_id": item.document_id,
+        "position": item.position,
+        "text": item.text,
+        "meta": item.meta(),
+        "vectors": blob,
+    }
+
+
+def _tidy(vectors: Vectors, collection: str, keep: set[str | None]) -> None:
+    """Removes the snapshots of older versions and of runs that were killed.
+
+    The previous one stays, for servers that have not noticed the switch yet.
+    """
     for name in vectors.names():
-        if name.startswith(collection + ".") and name not in {current, previous}:
+        if name.startswith(collection + ".") and name not in keep:
             vectors.remove(name)
 
 

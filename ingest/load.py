@@ -5,69 +5,66 @@ Markdown guides carry front matter and source marks (`[^fact-id]` after a senten
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import json
+import os
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import yaml
-from bs4 import BeautifulSoup
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, field_validator
 
 from bot.answer import SourceRef
 from bot.errors import DocumentError, InputError
-from bot.passage import FactRef
+from ingest.document import MAX_TEXT, Document, Outline, Section, file_source, slugify, title_of
+from ingest.page import declared_encoding, read_html
+from ingest.pdf import read_pdf
 from ingest.registry import Registry, date_text
+from ingest.sheet import read_csv, read_yaml_table
+from ingest.word import read_docx
 
-SUFFIXES = {".md": "guide", ".markdown": "guide", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "text", ".text": "text", ".html": "html", ".htm": "html",
-            ".csv": "csv"}  # fmt: skip
-MAX_BYTES = 64 * 1024 * 1024
+__all__ = [
+    "MARK",
+    "SUFFIXES",
+    "Document",
+    "FrontMatter",
+    "Section",
+    "cut_sections",
+    "find_files",
+    "load",
+    "plain",
+    "read_bytes",
+    "read_front_matter",
+    "slugify",
+]
+
+SUFFIXES = {
+    ".md": "guide",
+    ".markdown": "guide",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".txt": "text",
+    ".text": "text",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".yaml": "yaml",
+    ".yml": "yaml",
+    ".pdf": "pdf",
+    ".docx": "docx",
+}
+MAX_LINE = 16 * 1024 * 1024
+"""Bytes of a line of a JSON Lines file, which itself may be of any size."""
 MARK = re.compile(r"\[\^([A-Za-z0-9_.:-]+)\]")
-_HEADING = re.compile(r"^(#{1,6})[ \t]+(.*?)[ \t]*(?:\{#([A-Za-z0-9_.:-]+)\})?[ \t]*#*[ \t]*$")
-_FENCE = re.compile(r"^\s*(```|~~~)")
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    heading: tuple[str, ...]  # headings from the document's title down; never empty
-    anchor: str
-    text: str  # Markdown of the section's own paragraphs, marks included
-    line: int = 0  # 1-based line of the heading in the file
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A file (or a line of a JSON Lines file) as loaded."""
-
-    id: str
-    title: str
-    kind: Literal["guide", "jsonl", "text", "html", "csv"]
-    body: str
-    sections: tuple[Section, ...]
-    source: SourceRef
-    as_of: str = "unknown"
-    volatile: bool = False
-    review_by: str = "unknown"
-    summary: str = ""
-    audience: tuple[str, ...] = ()
-    topics: tuple[str, ...] = ()
-    questions: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    facts: dict[str, FactRef] = field(default_factory=dict)
-    root: str = ""
-
-    @property
-    def content_hash(self) -> str:
-        """Over everything that ends up in the index, resolved marks included: changing a source's date changes its guides."""
-        parts = [
-            self.id, self.title, self.kind, self.body, self.source.model_dump_json(), self.as_of, str(self.volatile), self.review_by, self.summary,
-            repr(self.topics), repr(sorted(self.questions.items())), repr(sorted(self.facts.items())),
-        ]  # fmt: skip
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+_HEADING = re.compile(r"^ {0,3}(#{1,6})(?:[ \t]+(.*?))??(?:[ \t]*\{#([A-Za-z0-9_.:-]+)\})?(?:[ \t]+#+)?[ \t]*$")
+_UNDERLINE = re.compile(r"^ {0,3}(=+|-{2,})[ \t]*$")
+_OTHER = re.compile(r"^(?: {0,3}(?:>|\||[-*+][ \t]|\d{1,9}[.)][ \t])| {4}|\t)")
+_INDENTED = re.compile(r"^(?: {4}|\t)")
+_ANCHORED = re.compile(r"(.*?)[ \t]*(?:\{#([A-Za-z0-9_.:-]+)\})?[ \t]*$", re.S)
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
+_CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.S)
 
 
 class FrontMatter(BaseModel):
@@ -75,7 +72,7 @@ class FrontMatter(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    title: str
+    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
     summary: str = ""
     audience: list[str] = []
     topics: list[str] = []
@@ -84,7 +81,7 @@ class FrontMatter(BaseModel):
     volatile: bool = False
     questions: dict[str, list[str]] = {}
     source: str | dict[str, Any] | None = None
-    id: str | None = None
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*$")] | None = None
 
     @field_validator("as_of", "review_by", mode="before")
     @classmethod
@@ -112,11 +109,13 @@ class JsonLine(BaseModel):
         return date_text(value) if value else "unknown"
 
 
-def find_files(root: Path) -> list[Path]:
-    """The files of `root` that can be read, in a stable order; hidden ones and other formats are passed over.
+def find_files(root: Path, passed_over: list[str] | None = None) -> list[Path]:
+    """The files of `root` that can be read, in a stable order; hidden ones are left out, and those of other formats.
 
+    Args:
+        passed_over: gets the names of files of other formats.
     Raises:
-        InputError: `root` does not exist, or is a file of an unknown format.
+        InputError: `root` does not exist, is a file of an unknown format, or a folder in it cannot be read.
     """
     if root.is_file():
         if root.suffix.lower() not in SUFFIXES:
@@ -124,63 +123,126 @@ def find_files(root: Path) -> list[Path]:
         return [root]
     if not root.is_dir():
         raise InputError(f"{root.name or root}: there is no such file or folder. Check the path.")
-    return sorted(
-        p
-        for p in root.rglob("*")
-        if p.is_file() and p.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in p.relative_to(root).parts)
-    )
+    found: list[Path] = []
+    _walk(root, root, frozenset(), found, passed_over if passed_over is not None else [])
+    return sorted(found)
 
 
-def load(root: Path, registry: Registry, errors: list[DocumentError], *, id_root: Path | None = None) -> Iterator[Document]:
+def _walk(folder: Path, root: Path, above: frozenset[tuple[int, int]], found: list[Path], passed_over: list[str]) -> None:
+    """Links are followed, but never into a folder that one is in already."""
+    try:
+        here = folder.stat()
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:  # a folder that cannot be read must not look like one whose files were deleted
+        name = folder.relative_to(root).as_posix()
+        name = folder.name if name == "." else name
+        raise InputError(f"{name}: the folder cannot be read ({error.strerror or type(error).__name__}). Check its permissions.") from None
+    key = (here.st_dev, here.st_ino)
+    if key in above:
+        return
+    for entry in entries:
+        path = folder / entry.name
+        if entry.name.startswith("."):
+            continue
+        if path.is_dir():
+            _walk(path, root, above | {key}, found, passed_over)
+        elif path.suffix.lower() not in SUFFIXES:
+            passed_over.append(path.relative_to(root).as_posix())
+        elif path.is_file() or path.is_symlink():  # a link that leads nowhere is said, not left out
+            found.append(path)
+
+
+def load(
+    root: Path, registry: Registry, errors: list[DocumentError], *, id_root: Path | None = None, passed_over: list[str] | None = None
+) -> Iterator[Document]:
     """The documents of a file or folder. What is wrong with one is added to `errors` and the rest goes on."""
     base = id_root or (root if root.is_dir() else root.parent)
-    for path in find_files(root):
-        name = path.relative_to(base).as_posix()
+    for path in find_files(root, passed_over):
+        name = _name(path.relative_to(base).as_posix())
         try:
-            yield from _load_file(path, name, registry, errors)
+            if SUFFIXES[path.suffix.lower()] == "jsonl":
+                yield from _json_lines(path, name, errors)
+            else:
+                yield read_bytes(_raw(path, name), SUFFIXES[path.suffix.lower()], name, registry)
         except DocumentError as error:
             errors.append(error)
 
 
-def _load_file(path: Path, name: str, registry: Registry, errors: list[DocumentError]) -> Iterable[Document]:
-    text = _read(path, name)
-    match SUFFIXES[path.suffix.lower()]:
-        case "guide":
-            return [_guide(text, name, registry)]
-        case "jsonl":
-            return _json_lines(text, name, errors)
-        case "html":
-            return [_html(text, name)]
-        case "csv":
-            return [_csv(text, name)]
-        case _:
-            if not text.strip():
-                raise DocumentError("is empty; write something in it or remove it", file=name)
-            title = Path(name).stem.replace("-", " ").replace("_", " ")
-            return [Document(name, title, "text", text, (Section((title,), "", text, 1),), _file_source(name, title))]
+def _name(name: str) -> str:
+    """File names may hold bytes that are no text; they must not break what prints or stores them."""
+    return name.encode("utf-8", "replace").decode()
 
 
-def _read(path: Path, name: str) -> str:
+def read_bytes(raw: bytes, form: str, name: str, registry: Registry, *, url: str | None = None, encoding: str | None = None) -> Document:
+    """The one document in `raw`.
+
+    Args:
+        form: a value of SUFFIXES, but not jsonl.
+        url: where it was fetched from. encoding: what the server says it is written in.
+    Raises:
+        DocumentError: it cannot be used.
+    """
+    if not raw.strip():
+        raise DocumentError("is empty; write something in it or remove it", file=name)
+    if form in _BINARY:
+        return _BINARY[form](raw, name, url)
+    if form == "html":
+        encoding = encoding or declared_encoding(raw)
+    text = decode(raw, name, encoding)
+    if not text.strip():
+        raise DocumentError("is empty; write something in it or remove it", file=name)
+    if form == "guide":
+        return _guide(text, name, registry)
+    return _TEXT[form](text, name, url)
+
+
+def _raw(path: Path, name: str) -> bytes:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DocumentError(f"is larger than {MAX_BYTES // 2**20} MiB; split it", file=name)
-        raw = path.read_bytes()
+        if path.stat().st_size > MAX_TEXT:
+            raise DocumentError(f"is larger than {MAX_TEXT // 2**20} MiB; split it", file=name)
+        return path.read_bytes()
     except OSError as error:
-        raise DocumentError(
-            f"cannot be read ({error.strerror or type(error).__name__}); check that it exists and its permissions", file=name
-        ) from None
-    if b"\0" in raw[:8192]:
+        raise _unreadable(error, name) from None
+
+
+def _unreadable(error: OSError, name: str) -> DocumentError:
+    why = error.strerror or type(error).__name__
+    return DocumentError(f"cannot be read ({why}); check that it exists and its permissions", file=name)
+
+
+def decode(raw: bytes, name: str, encoding: str | None = None) -> str:
+    """Text with line feeds only, without a byte order mark.
+
+    Raises:
+        DocumentError: binary, or not in UTF-8 (or `encoding`, where one is declared).
+    """
+    wide = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if b"\0" in raw[:8192] and not wide:
         raise DocumentError("is a binary file, not text; convert it to text or remove it", file=name)
+    declared = "utf-16" if wide else (encoding or "utf-8").lower()
+    declared = "utf-8-sig" if declared in {"utf-8", "utf8", "ascii", "us-ascii"} else declared
     try:
-        return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        text = raw.decode(declared)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise DocumentError("is not UTF-8 text; save it as UTF-8", file=name, line=line) from None
+    except LookupError:
+        raise DocumentError(f"is written in '{declared[:40]}', which is not known; save it as UTF-8", file=name) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
 
 
-def _file_source(name: str, title: str, url: str | None = None) -> SourceRef:
-    safe = url if url and re.match(r"https?://[^\s]+$", url) else None
-    return SourceRef(title=title or name, publisher="", url=safe, tier="document")
+def _text(text: str, name: str, url: str | None = None) -> Document:
+    title = title_of(name)
+    return Document(name, title, "text", text, (Section((title,), "", text, 1),), file_source(name, title, url))
+
+
+_BINARY: dict[str, Callable[[bytes, str, str | None], Document]] = {"pdf": read_pdf, "docx": read_docx}
+_TEXT: dict[str, Callable[[str, str, str | None], Document]] = {
+    "text": _text,
+    "html": read_html,
+    "csv": read_csv,
+    "yaml": read_yaml_table,
+}
 
 
 # Guides -----------------------------------------------------------------------------------------------------------------
@@ -188,21 +250,23 @@ def _file_source(name: str, title: str, url: str | None = None) -> SourceRef:
 
 def _guide(text: str, name: str, registry: Registry) -> Document:
     front, body, offset = read_front_matter(text, name)
+    body = without_comments(body, name, offset)
     slug = front.id or re.sub(r"\.(md|markdown)$", "", name)
     sections = tuple(cut_sections(body, front.title, name, offset))
     if not any(section.text.strip() for section in sections):
         raise DocumentError("has front matter but no text", file=name)
     source = _guide_source(front, name, registry)
     facts = {}
-    for section in sections:
-        for match in MARK.finditer(section.text):
+    for number, row in enumerate(_without_code(body).split("\n"), offset + 1):
+        for match in MARK.finditer(row):
             fact = registry.fact(match.group(1))
             if fact is None:
-                line = section.line + section.text[: match.start()].count("\n") + 1
                 raise DocumentError(
-                    f"the mark [^{match.group(1)}] names no fact of facts.yaml and no source of sources.yaml; add it there or correct the mark",
-                    file=name, line=line,
-                )  # fmt: skip
+                    f"the mark [^{match.group(1)}] names no fact of facts.yaml and no source of sources.yaml; "
+                    "add it there or correct the mark",
+                    file=name,
+                    line=number,
+                )
             facts[fact.id] = fact
     if not facts and source is None:
         raise DocumentError(
@@ -213,18 +277,32 @@ def _guide(text: str, name: str, registry: Registry) -> Document:
         if anchor not in anchors:
             raise DocumentError(f"questions for '#{anchor}', but no section has that anchor", file=name, field="questions")
     return Document(
-        slug, front.title, "guide", body, sections, source or _file_source(name, front.title), front.as_of, front.volatile, front.review_by, front.summary,
-        tuple(front.audience), tuple(front.topics), {a: tuple(q) for a, q in front.questions.items()}, facts,
-    )  # fmt: skip
+        id=slug,
+        title=front.title,
+        kind="guide",
+        body=body,
+        sections=sections,
+        source=source or file_source(name, front.title),
+        as_of=front.as_of,
+        volatile=front.volatile,
+        review_by=front.review_by,
+        summary=front.summary,
+        audience=tuple(front.audience),
+        topics=tuple(front.topics),
+        questions={anchor: tuple(questions) for anchor, questions in front.questions.items()},
+        facts=facts,
+    )
 
 
 def read_front_matter(text: str, name: str) -> tuple[FrontMatter, str, int]:
-    if not text.startswith("---\n"):
+    opened = re.match(r"---[ \t]*\n", text)
+    if opened is None:
         raise DocumentError("has no front matter; start it with '---', title: …, '---'", file=name, line=1)
-    end = re.search(r"^---[ \t]*$", text[4:], re.M)
+    start = opened.end()
+    end = re.search(r"^---[ \t]*$", text[start:], re.M)
     if end is None:
         raise DocumentError("the front matter is not closed; end it with a line '---'", file=name, line=1)
-    raw = text[4 : 4 + end.start()]
+    raw = text[start : start + end.start()]
     try:
         data = yaml.safe_load(raw)
     except yaml.MarkedYAMLError as error:
@@ -233,8 +311,8 @@ def read_front_matter(text: str, name: str) -> tuple[FrontMatter, str, int]:
             file=name,
             line=(error.problem_mark.line + 2) if error.problem_mark else 1,
         ) from None
-    except yaml.YAMLError:
-        raise DocumentError("the front matter is not valid YAML", file=name, line=1) from None
+    except (yaml.YAMLError, ValueError, RecursionError):  # a ValueError for a date like 2025-02-31
+        raise DocumentError("the front matter is not valid YAML, or holds a date that does not exist", file=name, line=1) from None
     if not isinstance(data, dict):
         raise DocumentError("the front matter must be 'name: value' lines", file=name, line=1)
     try:
@@ -244,7 +322,7 @@ def read_front_matter(text: str, name: str) -> tuple[FrontMatter, str, int]:
         key = str(first["loc"][0])
         line = next((i for i, row in enumerate(raw.split("\n"), 2) if row.startswith(f"{key}:")), 1)
         raise DocumentError(first["msg"], file=name, line=line, field=".".join(map(str, first["loc"]))) from None
-    body_at = 4 + end.end() + 1
+    body_at = start + end.end() + 1
     return front, text[body_at:], text[:body_at].count("\n")
 
 
@@ -257,51 +335,135 @@ def _guide_source(front: FrontMatter, name: str, registry: Registry) -> SourceRe
             raise DocumentError(f"'{front.source}' is not in sources.yaml", file=name, field="source")
         return fact.source
     try:
-        return SourceRef.model_validate({"tier": "secondary", **front.source})
+        stated = SourceRef.model_validate({"tier": "secondary", **front.source})
+        if stated.url and not re.match(r"https?://[^\s/]+", stated.url):
+            raise DocumentError("the source's url must be a public web address (https://…)", file=name, field="source.url")
+        return stated
     except ValidationError as error:
         raise DocumentError(error.errors()[0]["msg"], file=name, field="source") from None
 
 
-def slugify(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "section"
+def fences(rows: list[str]) -> Iterator[tuple[str, str]]:
+    """Each row with what it is: "text", "code", or the "fence" that opens or closes code. CommonMark's rules."""
+    mark = ""
+    for row in rows:
+        match = _FENCE.match(row)
+        if mark:
+            closes = match is not None and match[1][0] == mark[0] and len(match[1]) >= len(mark) and not match[2].strip()
+            yield ("fence" if closes else "code"), row
+            mark = "" if closes else mark
+        elif match is not None and not (match[1][0] == "`" and "`" in match[2]):
+            mark = match[1]
+            yield "fence", row
+        else:
+            yield "text", row
+
+
+def without_comments(body: str, name: str, offset: int = 0) -> str:
+    """HTML comments off, line by line, so that places stay; those in code are code.
+
+    Raises:
+        DocumentError: a comment or a code fence is never closed, and would swallow the rest.
+    """
+    result: list[str] = []
+    comment = fence = 0  # the line on which one was opened
+    mark = ""
+    for number, row in enumerate(body.split("\n"), offset + 1):
+        match = _FENCE.match(row) if not comment else None
+        if mark:
+            if match and match[1][0] == mark[0] and len(match[1]) >= len(mark) and not match[2].strip():
+                mark = ""
+            result.append(row)
+        elif match and not (match[1][0] == "`" and "`" in match[2]):
+            mark, fence = match[1], number
+            result.append(row)
+        else:
+            kept, comment = _without_comment(row, number, comment)
+            result.append(kept)
+    if comment:
+        raise DocumentError("a comment that begins here is never closed; end it with '-->'", file=name, line=comment)
+    if mark:
+        raise DocumentError(f"the code fence that begins here is never closed; end it with {mark}", file=name, line=fence)
+    return "\n".join(result)
+
+
+def _without_comment(row: str, number: int, opened: int) -> tuple[str, int]:
+    """What of a row stands outside comments, and the line of the comment that is open at its end, or 0."""
+    if not opened and "<!--" not in row:
+        return row, 0
+    kept, at = "", 0
+    shown = _CODE.sub(lambda m: " " * len(m.group()), row)
+    while at < len(row):
+        if opened:
+            end = row.find("-->", at)
+            if end < 0:
+                return kept, opened
+            opened, at = 0, end + 3
+        else:
+            begin = shown.find("<!--", at)
+            if begin < 0:
+                return kept + row[at:], 0
+            kept, opened, at = kept + row[at:begin], number, begin + 4
+    return kept, opened
+
+
+def _without_code(body: str) -> str:
+    """Code blanked, its lines kept: what looks like a mark in it is none."""
+    rows = [row if kind == "text" else "" for kind, row in fences(body.split("\n"))]
+    return _CODE.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), "\n".join(rows))
 
 
 def cut_sections(body: str, title: str, name: str, offset: int) -> Iterator[Section]:
-    """Cut at headings; headings inside code fences do not count. The text before the first heading is a section of its own."""
-    path: list[str] = []
-    levels: list[int] = []
-    anchor, start_line, rows = "", offset, []
-    seen: set[str] = set()
-    fenced = False
-    for number, row in enumerate(body.split("\n"), 1):
-        if _FENCE.match(row):
-            fenced = not fenced
-        match = None if fenced else _HEADING.match(row)
-        if match is None:
-            rows.append(row)
-            continue
-        if any(r.strip() for r in rows):
-            yield Section((title, *path), anchor, "\n".join(rows), start_line)
-        rows = []
-        level = len(match.group(1))
-        while levels and levels[-1] >= level:
-            levels.pop()
-            path.pop()
-        levels.append(level)
-        path.append(plain(match.group(2)))
-        anchor = match.group(3) or slugify(path[-1])
-        if anchor in seen:
-            if match.group(3):
-                raise DocumentError(f"the anchor #{anchor} is used twice; anchors must differ", file=name, line=offset + number)
-            anchor = f"{anchor}-{number}"
-        seen.add(anchor)
-        start_line = offset + number
-    if any(r.strip() for r in rows):
-        yield Section((title, *path), anchor, "\n".join(rows), start_line)
+    """Cut at headings, "# …" and underlined ones, but not inside code. The text before the first heading is a section of its own.
+
+    A mark in a heading is no part of its text, and the source of no statement.
+    """
+    outline = Outline(title, offset)
+    paragraph: list[str] = []  # rows that an underline would make a heading
+    other = False  # inside a list item, quote or table, which go on to the next blank row
+
+    def head(level: int, text: str, anchor: str | None, number: int) -> None:
+        text = " ".join(plain(MARK.sub("", text)).split())
+        if anchor and outline.has(anchor):
+            raise DocumentError(f"the anchor #{anchor} is used twice; anchors must differ", file=name, line=offset + number)
+        outline.head(level, text, anchor or "", line=offset + number, unique=str(number))
+
+    def flush() -> None:
+        for waiting in paragraph:
+            outline.add(waiting)
+        paragraph.clear()
+
+    for number, (kind, row) in enumerate(fences(body.split("\n")), 1):
+        heading = _HEADING.match(row) if kind == "text" else None
+        underline = _UNDERLINE.match(row) if kind == "text" and paragraph else None
+        if heading:
+            flush()
+            head(len(heading[1]), heading[2] or "", heading[3], number)
+            other = False
+        elif underline:
+            match = _ANCHORED.match(" ".join(paragraph))
+            first = number - len(paragraph)
+            paragraph.clear()
+            head(1 if underline[1][0] == "=" else 2, match[1] if match else "", match[2] if match else None, first)
+            for _ in range(number - first):
+                outline.add("")  # places within the section are counted from its first row
+        elif kind != "text" or not row.strip():
+            flush()
+            outline.add(row)
+            other = False
+        elif _OTHER.match(row) and not (paragraph and _INDENTED.match(row)):
+            flush()
+            outline.add(row)
+            other = True
+        elif other:
+            outline.add(row)
+        else:
+            paragraph.append(row)
+    flush()
+    yield from outline.sections()
 
 
 _INLINE = (
-    (re.compile(r"<!--.*?-->", re.S), ""),
     (re.compile(r"!\[([^\]]*)\]\([^)\s]*(?:\s+\"[^\"]*\")?\)"), r"\1"),
     (re.compile(r"\[([^\]^][^\]]*)\]\([^)\s]*(?:\s+\"[^\"]*\")?\)"), r"\1"),
     (re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
@@ -318,107 +480,59 @@ def plain(markdown: str) -> str:
     return markdown
 
 
-# Other formats ----------------------------------------------------------------------------------------------------------
+# JSON Lines -------------------------------------------------------------------------------------------------------------
 
 
-def _json_lines(text: str, name: str, errors: list[DocumentError]) -> Iterator[Document]:
-    for number, row in enumerate(text.split("\n"), 1):
-        if not row.strip():
-            continue
-        try:
-            line = JsonLine.model_validate_json(row)
-        except ValidationError as error:
-            first = error.errors()[0]
-            fieldname = ".".join(map(str, first["loc"])) or None
-            errors.append(
-                DocumentError(
-                    "is not valid JSON" if first["type"] == "json_invalid" else first["msg"], file=name, line=number, field=fieldname
-                )
-            )
-            continue
-        if not line.text.strip():
-            errors.append(DocumentError("the text is empty", file=name, line=number, field="text"))
-            continue
-        title = line.title.strip() or line.id
-        heading = (line.title.strip(),) if line.title.strip() else ("",)
-        yield Document(
-            line.id,
-            title,
-            "jsonl",
-            line.text,
-            (Section(heading, "", line.text, number),),
-            _file_source(line.id, title, line.url),
-            line.as_of,
-        )
-
-
-def _html(text: str, name: str) -> Document:
-    soup = BeautifulSoup(text, "lxml")
-    for tag in soup(["script", "style", "noscript", "template", "nav", "iframe", "svg", "form", "button"]):
-        tag.decompose()
-    title = (soup.title.get_text(" ", strip=True) if soup.title else "") or Path(name).stem
-    canonical = soup.find("link", rel="canonical")
-    url = str(canonical.get("href")) if canonical else None
-    root = soup.find("main") or soup.find("article") or soup.body or soup
-    rows: list[str] = []
-    for node in root.find_all(["h1", "h2", "h3", "h4", "h5", "h6", "p", "li", "tr", "blockquote", "pre", "dt", "dd"]):
-        if node.name in {"p", "li", "blockquote", "dd"} and node.find(["p", "li"]) is not None:
-            continue
-        content = " ".join(node.get_text(" ", strip=True).split())
-        if not content:
-            continue
-        if node.name[0] == "h" and node.name[1:].isdigit():
-            anchor = f" {{#{node['id']}}}" if re.fullmatch(r"[A-Za-z0-9_.:-]+", str(node.get("id", ""))) else ""
-            rows.append(f"{'#' * int(node.name[1])} {content}{anchor}\n")
-        elif node.name == "tr":
-            cells = [" ".join(c.get_text(" ", strip=True).split()).replace("|", "/") for c in node.find_all(["th", "td"])]
-            rows.append("| " + " | ".join(cells) + " |" + ("\n|" + "---|" * len(cells) if node.find("th") and not node.find("td") else ""))
-        elif node.name == "li":
-            rows.append(f"- {content}")
-        elif node.find_parent(["td", "th"]) is None:
-            rows.append(content + "\n")
-    if not rows:
-        rows = [" ".join(root.get_text(" ", strip=True).split())]
-    body = re.sub(r"\n(?=[^|\-#\n])", "\n\n", "\n".join(rows))
-    if not body.strip():
-        raise DocumentError("holds no text", file=name)
-    seen: set[str] = set()
-    body = "\n".join(_once(row, seen) for row in body.split("\n"))
-    return Document(name, title, "html", body, tuple(cut_sections(body, title, name, 0)), _file_source(name, title, url))
-
-
-def _once(row: str, seen: set[str]) -> str:
-    """An HTML page may repeat an id; the first keeps it."""
-    match = _HEADING.match(row)
-    if match and match.group(3):
-        if match.group(3) in seen:
-            return row.replace(f" {{#{match.group(3)}}}", "")
-        seen.add(match.group(3))
-    return row
-
-
-def _csv(text: str, name: str) -> Document:
-    """A table, a row a statement: "column: value; column: value"."""
+def _json_lines(path: Path, name: str, errors: list[DocumentError]) -> Iterator[Document]:
+    """Read line by line: the file may be larger than memory."""
+    number = 0
     try:
-        table = list(csv.reader(io.StringIO(text), strict=True))
-    except csv.Error as error:
-        raise DocumentError(f"is not a valid CSV table ({error})", file=name) from None
-    if len(table) < 2:
-        raise DocumentError("needs a header line and at least one row", file=name)
-    for number, row in enumerate(table[1:], 2):
-        if row and len(row) != len(table[0]):
-            raise DocumentError(f"has {len(row)} cells where the header has {len(table[0])}", file=name, line=number)
-    clean = [[cell.replace("|", "/").replace("\n", " ").strip() for cell in row] for row in table if row]
-    body = "\n".join("| " + " | ".join(row) + " |" + ("\n|" + "---|" * len(row) if i == 0 else "") for i, row in enumerate(clean))
-    title = Path(name).stem.replace("-", " ").replace("_", " ")
-    return Document(name, title, "csv", body, (Section((title,), "", body, 1),), _file_source(name, title))
+        with path.open("rb") as file:
+            while raw := file.readline(MAX_LINE + 1):
+                number += 1
+                if len(raw) > MAX_LINE:
+                    raise DocumentError(f"is longer than {MAX_LINE // 2**20} MiB; split it", file=name, line=number)
+                try:
+                    document = _json_line(raw, name, number)
+                except DocumentError as error:
+                    if error.reason.startswith("is a binary"):
+                        raise
+                    errors.append(error)
+                else:
+                    if document is not None:
+                        yield document
+    except OSError as error:
+        raise _unreadable(error, name) from None
 
 
-def to_json(document: Document) -> str:
-    """The document's own description, for the guide pages."""
-    return json.dumps(
-        {
-            "kind": document.kind, "summary": document.summary, "audience": document.audience, "topics": document.topics, "as_of": document.as_of,
-            "review_by": document.review_by,
-        }
-    )  # fmt: skip
+def _json_line(raw: bytes, name: str, number: int) -> Document | None:
+    if b"\0" in raw:
+        raise DocumentError("is a binary file, not text; convert it to text or remove it", file=name, line=number)
+    try:
+        row = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError:
+        raise DocumentError("is not UTF-8 text; save it as UTF-8", file=name, line=number) from None
+    if not row.strip():
+        return None
+    try:
+        line = JsonLine.model_validate_json(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or None
+        raise DocumentError(
+            "is not valid JSON" if first["type"] == "json_invalid" else first["msg"], file=name, line=number, field=where
+        ) from None
+    for key in ("id", "text"):
+        if not getattr(line, key).strip():
+            raise DocumentError(f"the {key} is empty", file=name, line=number, field=key)
+    title = " ".join(line.title.split())
+    text = line.text.replace("\r\n", "\n").replace("\0", "\ufffd")
+    return Document(
+        id=line.id,
+        title=title or line.id,
+        kind="jsonl",
+        body=text,
+        sections=(Section((title,), "", text, number),),
+        source=file_source(line.id, title or line.id, line.url),
+        as_of=line.as_of,
+    )

@@ -16,7 +16,9 @@ from bot.passage import FactRef
 
 DATE = re.compile(r"\d{4}(-\d{2}){0,2}|unknown")
 ADVICE = FactRef(
-    "advice", SourceRef(title="Advice, without an official source", publisher="These guides", url=None, tier="advice"), confidence="medium"
+    "advice",
+    SourceRef(title="Advice, without an official source", publisher="These guides", url=None, tier="advice", link="source"),
+    confidence="medium",
 )
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
