@@ -24,7 +24,8 @@ Kind = Literal["count", "money", "percent", "span", "date", "ordinal", "clock", 
 class Figure:
     """`value` is the number in lowest terms ("3/2"), "YYYY-MM-DD" with "?" for what is not said, or the squeezed identifier.
 
-    `unit`: the currency, "year"/"month"/"day"…, "%", or the group of the counted noun when it is known. `soft`: "a year", "single"; it
+    `unit`: the currency, "year"/"month"/"day"…, "%", the group of the counted noun when it is known, or of a date the season of two
+    years that it is part of ("2026-27"). `soft`: "a year", "single"; it
     supports a figure elsewhere but is not held to one itself.
     """
 
@@ -96,12 +97,13 @@ _COUNTED = {
     }.items()
     for word in words.split()
 }
+_CURRENCIES = {"canadian": "cad", "australian": "aud", "euro": "eur", "pound": "gbp", "rupee": "inr"}
 _MULTIPLIERS = {"year": ("month", 12), "month": ("month", 1), "week": ("day", 7), "day": ("day", 1), "hour": ("minute", 60), "minute": ("minute", 1)}
 
 _DASHES = str.maketrans({c: "-" for c in "‐‑‒–—―−﹣－"} | {"’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " ", "\u202f": " ", "\u2009": " "})
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=4096)
 def clean(text: str) -> str:
     """`text` as a reader sees it, in plain characters: full-width and foreign digits as 0-9, one kind of dash, quote and space, nothing invisible.
 
@@ -136,6 +138,9 @@ _ADJ = (
     r"(?:full|more|additional|extra|consecutive|calendar|business|working|academic|whole|complete|completed|further|accredited|approved|us|u\.s\.|straight|"
     r"continuous|successive|first|last|previous|past|next|clinical|federal|fiscal|training|different|separate|total|other|or more|or fewer|or less)"
 )
+_OTHER_MONEY = (
+    r"(?:canadian|australian|hong\ kong|singapore)\ dollars?|(?:euro|pound|rupee|franc|peso|dirham|riyal|yen|naira)s?(?:\ sterling)?|cents?|eur|gbp|cad|aud|inr|chf"
+)
 _LAW = (
     r"(?:sections?|sec\.?|§{1,2}|acts?|chapters?|ch\.|articles?|art\.|proclamations?|executive order|public law|p\.l\.|bill|h\.?b\.?|s\.?b\.?|h\.r\.|a\.b\.|"
     r"ab|lb|ld|cfr|c\.f\.r\.|fr|usc|u\.s\.c\.|ina|nos?\.|forms?|docket|title|rule|regulation|statute|code)"
@@ -164,8 +169,8 @@ _PATTERN = re.compile(
   | (?P<ref>(?<![\w$.-])(?=[\w:/.()-]*\d)(?=[\w:/.()-]*[^\W\d_])(?!\d[\d,.]*(?:k|\+|\+)?(?![\w(]))(?!\d[\d,.]*-(?:[a-z]{{3,}}))[\w]+(?:[-.:/]?\(?\w+\)?)*)
   | (?P<ordw>\b(?:(?P<ow_t>{"|".join(_TENS)})[ -])?(?P<ow>{"|".join([*_ORDINALS, *_TENTHS])})\b)
   | (?P<part>\b(?:(?P<pn>one|two|three|four|a|an)[ -])?(?P<pd>half|halves|thirds?|quarters?|fourths|fifths?|tenths)\b)
-  | (?P<dollars>{_AMOUNT.replace("(", "(?P<do_n>", 1).replace("(k|", "(?P<do_s>k|", 1)}[ -](?:us[ -]|u\.s\.[ -])?(?:dollars?|usd|bucks)\b
-        |(?P<do_w>\b{_WORDNUM})[ -](?:us[ -]|u\.s\.[ -])?dollars?\b)
+  | (?P<dollars>{_AMOUNT.replace("(", "(?P<do_n>", 1).replace("(k|", "(?P<do_s>k|", 1)}[ -](?:us[ -]|u\.s\.[ -])?(?:dollars?|usd|bucks|(?P<do_o>{_OTHER_MONEY}))\b
+        |(?P<do_w>\b{_WORDNUM})[ -](?:us[ -]|u\.s\.[ -])?(?:dollars?|(?P<do_p>{_OTHER_MONEY}))\b)
   | (?P<num>(?<![\w.])-?{_AMOUNT.replace("(", "(?P<n>", 1).replace("(k|", "(?P<n_s>k|", 1)}\+?)
   | (?P<word>\b{_WORDNUM}\b)
   | (?P<monthonly>\b(?P<mo>{_MONTH}))
@@ -189,7 +194,7 @@ _ONE_NOUNS = re.compile(
 )
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=4096)
 def find(text: str) -> tuple[Figure, ...]:
     """The figures and numbered names of `text`, in order. Offsets are in `clean(text)`."""
     text = clean(text)
@@ -209,11 +214,13 @@ def shown(figures: Iterable[Figure]) -> tuple[str, ...]:
 def same(figure: Figure, other: Figure) -> bool:
     """Whether `other` (in the source) says `figure` (in the text).
 
-    A date supports its own parts ("July 2025" by "1 July 2025"), never the other way round; a bare number is not a share, an amount or a
+    A date supports its own parts ("July 2025" by "1 July 2025", "2026" by "2026-27"), never the other way round; a bare number is not a share, an amount or a
     length of time, nor the reverse.
     """
     a, b = figure, other
     if a.kind == "date" and b.kind == "date":
+        if a.unit and a.unit != b.unit:
+            return False
         return all(x in ("?", y) or set(x) == {"?"} for x, y in zip(a.value.split("-"), b.value.split("-"), strict=True))
     if a.kind == "span" and b.kind == "span":
         return _base(a) == _base(b)
@@ -294,7 +301,11 @@ def _read_my(m: re.Match[str], _: str) -> list[Figure]:
 
 def _read_season(m: re.Match[str], _: str) -> list[Figure]:
     last = m["se_b"] if len(m["se_b"]) == 4 else m["se_a"][:2] + m["se_b"]
-    return [_figure(m, "date", _date(year, None)) for year in (m["se_a"], last)]
+    if int(last) <= int(m["se_a"]):
+        return [_figure(m, "ref", _squeeze(m.group()))]
+    # Years that follow one another are one season; others ("2016-2024") are the ends of a stretch of time.
+    season = f"{m['se_a']}-{last[2:]}" if int(last) == int(m["se_a"]) + 1 else ""
+    return [_figure(m, "date", _date(year, None), season) for year in (m["se_a"], last)]
 
 
 def _read_money(m: re.Match[str], _: str) -> list[Figure]:
@@ -306,7 +317,9 @@ def _read_money(m: re.Match[str], _: str) -> list[Figure]:
 
 
 def _read_dollars(m: re.Match[str], _: str) -> list[Figure]:
-    return [_figure(m, "money", _spelled(m["do_w"]) if m["do_w"] else _number(m["do_n"], m["do_s"]), "usd")]
+    other = (m["do_o"] or m["do_p"] or "").lower()
+    currency = next((code for name, code in _CURRENCIES.items() if other.startswith(name)), other.rstrip("s") or "usd")
+    return [_figure(m, "money", _spelled(m["do_w"]) if m["do_w"] else _number(m["do_n"], m["do_s"]), currency)]
 
 
 def _read_percent(m: re.Match[str], _: str) -> list[Figure]:
@@ -462,7 +475,7 @@ def _spread(found: list[Figure], text: str) -> list[Figure]:
     for i in range(len(found) - 2, -1, -1):
         this, after = found[i], found[i + 1]
         gap = text[this.end : after.start]
-        if len(gap) > 24 or not _JOIN.fullmatch(gap):
+        if len(gap) > 24 or not _JOIN.fullmatch(gap) or (gap.endswith("(") and this.value != after.value):
             continue
         if this.kind == "date" and after.kind == "date" and this.value.startswith("????") and not after.value.startswith("????"):
             if this.value[5:7] != "??" and after.value[5:7] != "??":

@@ -318,8 +318,8 @@ def _spread(pool: list[Case], wanted: int) -> list[Case]:
 
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _REWRITES: list[tuple[str, str]] = [
-    (rf"\b(\d{{1,2}}) ({_MONTHS}) (\d{{4}})\b", r"\2 \1, \3"),
-    (r"\$(\d[\d,]*)(?![\d.]| ?(?:k|m|b|thousand|million)\b|-)", r"\1 US dollars"),
+    (rf"(?<!to )(?<!or )(?<!and )(?<![-\d])\b(\d{{1,2}}) ({_MONTHS}) (\d{{4}})\b", r"\2 \1, \3"),
+    (r"\$(\d[\d,]*\d|\d)(?![\d.]|,\d| ?(?:k|m|b|thousand|million)\b|-)", r"\1 US dollars"),
     (r"\b(\d+(?:\.\d+)?)%", r"\1 percent"),
     (r"\bmust (?!not\b)", "has to "),
     (r"\bcannot\b", "is not able to"),

@@ -4,9 +4,12 @@ Every part of the check is a comparison of the sentence with single sentences of
 
 1. figures      each number, amount, date, share, law or form number stands in a cited sentence, in the same role
 2. names        each visa, exam, state, country, program … it names is named by the quote, or by the quote's heading
-3. polarity     not / only / unless, must / may, before / after, at least / at most … point the same way (`polarity.yaml`)
-4. roles        where the quote names two things of a kind, each keeps its own statement
-5. meaning      its words are the quote's words or stand for them; where they are too few, the embedder decides
+3. polarity     not / only / unless, must / may, before / after, at least / at most … point the same way (`polarity.yaml`), and what the quote
+                only proposes, lists or could not confirm is not told as a fact
+4. changes      where the sentence nearly repeats a quote, every word that differs is looked at
+5. roles        where the quote names two things of a kind, each keeps its own statement; a table cell keeps its row and column
+6. meaning      its words are the quote's words or stand for them, each stretch of the sentence in one and the same quote; where they are too
+                few, the embedder decides
 
 A sentence that stands in its quote word for word passes at once. When in doubt the answer is no: a dropped sentence costs less than a wrong one.
 """
@@ -17,20 +20,19 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
-import yaml
 
-from bot.errors import SettingsError
 from bot.figures import Figure, clean, find, same, shown, spell_out_names
-from bot.passage import read_row
+from bot.passage import cells, read_row
+from bot.reading import WORDS, Polarity, Reader, Reading, Token, coverage, read_polarity, shipped_polarity, weight
 from bot.sentences import split
-from bot.settings import ROOT
-from bot.terms import STOP, Terms, stem
+from bot.terms import Terms, stem
+
+__all__ = ["Polarity", "Verdict", "Verifier", "read_polarity"]
 
 Embed = Callable[[list[str]], np.ndarray]
 
@@ -38,7 +40,11 @@ Embed = Callable[[list[str]], np.ndarray]
 ENOUGH_WORDS = 0.80  # with so large a share of its words in the quote a sentence needs no embedder
 TOO_FEW_WORDS = 0.34  # below, no cosine helps
 CLOSE = 0.905  # cosine of gte-small at which TOO_FEW_WORDS is enough; the two trade off linearly in between
-NEAR_COPY = 0.80  # token similarity from which every changed word is looked at
+TURN = 1.2  # what it costs, in words, to pass from one quote to another in the middle of a sentence
+FOREIGN = 0.34  # a part of the sentence with so small a share of its words in the quotes is said by none of them
+NEAR_COPY = 0.55  # share of a quote's words that stand in the sentence in the same order, from which every change is looked at
+SMALL = 3  # content words; a larger difference is a part left out or taken from elsewhere, not a change
+LONGEST = 4_000  # characters; no answer has a longer sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,95 +56,14 @@ class Verdict:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
-    name: str
-    strict: bool = False
-    negative: bool = False
-    order: bool = False
-
-
-@dataclass(slots=True)
-class Polarity:
-    """The words of `polarity.yaml`, ready to look up."""
-
-    axes: dict[str, Axis]
-    signs: dict[str, tuple[str, int]]  # phrase -> axis, +1 or -1; ("not", -1) for negators
-    groups: dict[str, frozenset[int]]  # stem -> synonym lines it stands on
-    light: frozenset[str]
-    pattern: re.Pattern[str]
-    synonyms: dict[str, frozenset[str]] = field(default_factory=dict)  # stem -> other stems on its lines
-
-
-def read_polarity(path: Path) -> Polarity:
-    """Reads `polarity.yaml`.
-
-    Raises:
-        SettingsError: when the file is missing or not of the expected shape.
-    """
-    try:
-        data = yaml.safe_load(path.read_bytes())
-        axes = {name: Axis(name, *(bool(item.get(k)) for k in ("strict", "negative", "order"))) for name, item in data["axes"].items()}
-        signs: dict[str, tuple[str, int]] = {}
-        for name, item in data["axes"].items():
-            for phrase in item["plus"]:
-                signs.setdefault(_spaced(phrase), (name, 1))
-            for phrase in item["minus"]:
-                signs.setdefault(_spaced(phrase), (name, -1))
-        for phrase in data["negators"]:
-            signs[_spaced(phrase)] = ("not", -1)
-        lines: dict[str, set[int]] = {}
-        for i, words in enumerate(data["synonyms"]):
-            for word in words:
-                lines.setdefault(stem(word), set()).add(i)
-        alternatives = "|".join(re.escape(p).replace(r"\ ", r"[\s-]+").replace(r"\-", r"[\s-]?") for p in sorted(signs, key=len, reverse=True))
-        pattern = re.compile(rf"(?<![a-z0-9])(?:{alternatives})(?![a-z0-9])|n't\b|[a-z0-9]+(?:[.'&-][a-z0-9]+)*|[^\W\d_]+|[,;:()]")
-        others = [frozenset(stem(word) for word in words if " " not in word) for words in data["synonyms"]]
-        synonyms = {word: frozenset().union(*(others[i] for i in at)) - {word} for word, at in lines.items()}
-        return Polarity(axes, signs, {k: frozenset(v) for k, v in lines.items()}, frozenset(stem(w) for w in data["light"]), pattern, synonyms)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise SettingsError(f"The word list {path.name} cannot be read ({type(error).__name__}: {error}). Correct the file.") from None
-
-
-def _spaced(phrase: str) -> str:
-    return re.sub(r"[\s-]+", " ", str(phrase)).strip()
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One word that counts: a content word, a named thing, a figure, or a word that turns the sense ("axis" with its sign)."""
-
-    kind: str  # "word", "entity", "figure", "axis"
-    key: str  # stem, entity id, normal form of the figure, name of the axis
-    sign: int = 0
-    denied: bool = False  # an axis word under a negator: its sign is already turned
-    clause: int = 0
-
-    @property
-    def same_kind(self) -> str:
-        return self.key.partition(":")[0] if self.kind == "figure" else self.kind
-
-
-@dataclass(slots=True)
-class Reading:
-    """A sentence taken apart."""
-
-    text: str  # as a reader sees it
-    canonical: str
-    figures: tuple[Figure, ...]
-    entities: dict[str, str]  # id -> kind
-    tokens: tuple[Token, ...]
-    stems: frozenset[str]
-    axes: dict[str, Counter[int]] = field(default_factory=dict)
-
-
 class Verifier:
     def __init__(self, terms: Terms, embed: Embed | None = None, polarity: Polarity | None = None) -> None:
         self.terms = terms
         self.embed = embed
-        self.polarity = polarity or read_polarity(ROOT / "knowledge" / "data" / "polarity.yaml")
-        self._read = lru_cache(maxsize=4096)(self._take_apart)
-        self._units = lru_cache(maxsize=4096)(_sentences)
+        self.polarity = polarity or shipped_polarity()
+        self._reader = Reader(terms, self.polarity)
+        self._read = self._reader.read
+        self._units = lru_cache(maxsize=1024)(_sentences)
 
     def check(self, text: str, quotes: Sequence[str], *, context: Sequence[str] = (), as_of: Sequence[str] = ()) -> Verdict:
         """Whether `text` is said by `quotes`.
@@ -147,187 +72,72 @@ class Verifier:
         their month may be told ("as of July 2026").
         """
         stripped = _MARKS.sub("", text).strip()
-        figures = find(stripped)
-        as_shown = shown(figures)
+        if len(stripped) > LONGEST:
+            return Verdict(False, 0.0, reasons=("too long for one sentence",))
+        as_shown = shown(find(stripped))
         if not stripped or not quotes:
             return Verdict(False, 0.0, as_shown, as_shown, ("nothing is cited" if stripped else "nothing is said",))
-        units = [unit for quote in quotes for unit in self._units(quote)]
-        if stripped in units or stripped in quotes:
+        if stripped in quotes:
             return Verdict(True, 1.0, as_shown)
-        reasons: list[str] = []
-        if _hides(stripped):
-            reasons.append("hidden or mixed characters")
-        text = _without_as_of(stripped, as_of)
-        if not reasons and _bare(text) in {_bare(unit) for unit in units}:
+        units = list(dict.fromkeys(unit for quote in quotes for unit in self._units(quote)))
+        if stripped in units:
             return Verdict(True, 1.0, as_shown)
-        if not reasons and any(_bare(text) == _bare(row) for row in _rows_aloud(units, context)):
-            return Verdict(True, 1.0, as_shown)
-        return self._compare(text, units, context, as_of, as_shown, reasons)
+        reasons = list(_hidden(stripped, quotes))
+        dated = _without_as_of(stripped, as_of)
+        if not reasons:
+            bare = _bare(dated)
+            if any(bare == _bare(unit) for unit in units) or any(bare == _bare(row) for row in _rows_aloud(units, context)):
+                return Verdict(True, 1.0, as_shown)
+        return self._compare(dated, units, context, as_of, as_shown, reasons)
 
     def _compare(
         self, text: str, units: list[str], context: Sequence[str], as_of: Sequence[str], as_shown: tuple[str, ...], reasons: list[str]
     ) -> Verdict:
-        headers = [c for c in context if c.lstrip().startswith("|")]
+        text, opening = _without_yes_or_no(_without_emphasis(text))
+        headers = [c for c in (*units, *context) if c.lstrip().startswith("|")]
         said = self._read(text)
-        # A row of a table is read together with its header, but the header gives no figure.
-        quoted = [self._read(f"{' '.join(headers)} {unit}" if headers and unit.startswith("|") else unit) for unit in units]
+        # A row of a table is read with its header, each value under the name of its column; but a header alone gives no figure.
+        quoted = [self._read(_aloud(unit, headers)) for unit in units]
         sources = [find(unit) for unit in units]
-        around = self._read(" . ".join(context)) if context else None
-        clauses = self._clauses(said)
-        best = [self._nearest(clause, quoted) for clause in clauses]
-        missing = self._figures(said, clauses, quoted, sources, as_of, reasons)
-        self._names(said, quoted, around, reasons)
-        chosen = sorted({i for i in best if i is not None})
-        merged = [quoted[i] for i in chosen] or quoted
+        around = self._read(" . ".join(c for c in context if c not in headers)) if context else None
+        missing = self._figures(said, sources, as_of, reasons)
+        self._names(said, quoted, [*quoted, *([around] if around else []), *(self._read(h) for h in headers)], around, reasons)
+        borne, bearers = self._borne(said, quoted, around)
+        merged = [quoted[i] for i in sorted(set(bearers))] or quoted
+        for unit in units:
+            if unit.startswith("|"):
+                self._cells(text, unit, headers, reasons)
+        self._changes(said, quoted, reasons)
+        self._kept(said, merged, reasons)
         self._polarity(said, merged, reasons)
         self._roles(said, merged, reasons)
-        words = self._coverage(said.tokens, quoted, around)
-        support = words
+        if opening:
+            self._opening(opening, said, reasons)
+        support = borne
         if not reasons:
-            weakest = min(
-                (self._coverage(clause, quoted, around) for clause in clauses if sum(t.kind == "word" for t in clause) >= 4), default=words
-            )
-            words = min(words, weakest + 0.25)
-            support = self._meaning(said, units, words, reasons)
+            support = self._meaning(said, units, self._weakest(said, quoted, around, borne, reasons), reasons)
         if reasons:
             return Verdict(False, round(min(support, 0.49), 2), as_shown, tuple(missing), tuple(dict.fromkeys(reasons)))
         return Verdict(True, round(min(1.0, support), 2), as_shown)
 
-    # -- reading ---------------------------------------------------------------------------------------------------
+    # -- figures and names -----------------------------------------------------------------------------------------
 
-    def _take_apart(self, text: str) -> Reading:
-        plain = clean(text)
-        figures = find(plain)
-        canonical = self.terms.canonical(_SINGULAR.sub(r"\1", spell_out_names(plain)))
-        entities = {}
-        for word in _WORDS.findall(canonical):
-            if word in self.terms.entities:
-                entities[word] = self.terms.entities[word].kind
-        tokens = self._tokens(plain, figures)
-        axes: dict[str, Counter[int]] = {}
-        for token in tokens:
-            if token.kind == "axis":
-                axes.setdefault(token.key, Counter())[token.sign] += 1
-        return Reading(plain, canonical, figures, entities, tokens, frozenset(t.key for t in tokens if t.kind in ("word", "entity")), axes)
-
-    def _tokens(self, plain: str, figures: tuple[Figure, ...]) -> tuple[Token, ...]:
-        """The words that count, in order. A figure is one token, whatever way it is written."""
-        parts, at, keys = [], 0, []
-        for figure in figures:
-            if figure.kind == "name" or figure.start < at:
-                continue
-            head = self.terms.canonical(plain[figure.start : figure.end + 40]).split(" ", 1)[0].strip(",.;:")
-            if head in self.terms.entities:  # "two-year home-residence rule", "Form I-129"
-                continue
-            parts += [plain[at : figure.start], f" zfigure{_letters(len(keys))}z "]
-            keys.append(figure)
-            at = figure.end
-        parts.append(plain[at:])
-        canonical = self.terms.canonical(_SINGULAR.sub(r"\1", spell_out_names("".join(parts)))).replace("cannot", "can not")
-        canonical = re.sub(r"\bcan't\b", "can not", canonical)
-        canonical = re.sub(r"\bwon't\b", "will not", canonical).replace("n't", " not")
-        result: list[Token] = []
-        clause = 0
-        for match in self.polarity.pattern.finditer(canonical):
-            word = match.group()
-            if word in ",;:()":
-                clause += 1
-                continue
-            if word.startswith("zfigure") and word.endswith("z"):
-                figure = keys[_unletters(word[7:-1])]
-                result.append(Token("figure", figure.key, clause=clause))
-                if figure.shown.endswith("+"):
-                    result.append(Token("axis", "bound", 1, clause=clause))
-                continue
-            sign = self.polarity.signs.get(_spaced(word))
-            if sign and word not in self.terms.entities:
-                result.append(Token("axis", *sign, clause=clause))
-                for part in re.split(r"[\s-]+", word):
-                    if sign[0] not in ("not", "condition", "order") and part not in _GLUE and part not in STOP:
-                        result.append(Token("word", stem(part), sign=9, clause=clause))
-            elif word in self.terms.entities:
-                result.append(Token("entity", word, clause=clause))
-            elif word not in STOP or word in _KEPT:
-                for part in re.split(r"[-&]", word.replace("'s", "").replace(".", "")):
-                    if len(part) > 1 and part not in STOP:
-                        result.append(Token("word", stem(part), clause=clause))
-        return tuple(self._deny(result))
-
-    def _deny(self, tokens: list[Token]) -> list[Token]:
-        """Turns the first axis word that a negator reaches: "not required" counts against, "does not have to" too."""
-        result = list(tokens)
-        gone: set[int] = set()
-        for i, token in enumerate(tokens):
-            if token.kind != "axis" or token.key != "not":
-                continue
-            reach = 0
-            for j in range(i + 1, min(i + 6, len(tokens))):
-                other = tokens[j]
-                if other.clause != token.clause or reach > 1:
-                    break
-                if other.kind == "axis" and other.key in _TURNED:
-                    result[j] = Token("axis", other.key, -other.sign, True, other.clause)
-                    gone.add(i)
-                    break
-                if other.kind == "axis" and other.key == "not":
-                    break
-                if other.kind != "axis" and other.sign != 9:
-                    reach += 1
-            # "can not", "may not": the permission stands before the negator.
-            if i not in gone and i and tokens[i - 1].kind == "axis" and tokens[i - 1].key == "permit" and tokens[i - 1].clause == token.clause:
-                result[i - 1] = Token("axis", "permit", -tokens[i - 1].sign, True, token.clause)
-                gone.add(i)
-        return [t for i, t in enumerate(result) if i not in gone]
-
-    def _clauses(self, said: Reading) -> list[tuple[Token, ...]]:
-        """The sentence in parts that could each rest on another quote; a part without words of its own joins the one before."""
-        parts: list[list[Token]] = []
-        last = -1
-        for token in said.tokens:
-            if token.clause != last or not parts:
-                parts.append([])
-                last = token.clause
-            parts[-1].append(token)
-        result: list[list[Token]] = []
-        for part in parts:
-            if result and (sum(t.kind != "axis" for t in part) < 3 or sum(t.kind != "axis" for t in result[-1]) < 3):
-                result[-1].extend(part)
-            else:
-                result.append(part)
-        return [tuple(part) for part in result]
-
-    # -- comparing -------------------------------------------------------------------------------------------------
-
-    def _nearest(self, clause: Sequence[Token], quoted: list[Reading]) -> int | None:
-        scores = [self._coverage(clause, [reading], None) + 0.3 * _shared(clause, reading) for reading in quoted]
-        return int(np.argmax(scores)) if scores else None
-
-    def _figures(
-        self, said: Reading, clauses: list[tuple[Token, ...]], quoted: list[Reading], sources: list[tuple[Figure, ...]], as_of: Sequence[str],
-        reasons: list[str],
-    ) -> list[str]:  # fmt: skip
+    def _figures(self, said: Reading, sources: list[tuple[Figure, ...]], as_of: Sequence[str], reasons: list[str]) -> list[str]:
         missing: list[str] = []
         for figure in said.figures:
-            if figure.kind == "name":
+            if figure.kind == "name" or any(same(figure, other) for source in sources for other in source):
                 continue
-            holders = [i for i, source in enumerate(sources) if any(same(figure, other) for other in source)]
-            if not holders:
-                if figure.soft and not self._rival(figure, sources):
-                    continue
-                if _is_as_of(figure, said.text, as_of):
-                    continue
-                if figure.kind == "span" and figure.soft:
-                    reasons.append(f"'{figure.shown}' is not in the quote")
-                    continue
-                missing.append(figure.shown)
-                reasons.append(f"figure {figure.shown} is not in the quote")
-            elif len(quoted) > 1:
-                # The part of the sentence that holds the figure must be about what the figure's quote is about.
-                clause = next((c for c in clauses if any(t.kind == "figure" and t.key == figure.key for t in c)), said.tokens)
-                rates = [self._coverage(clause, [reading], None) for reading in quoted]
-                if max(rates[i] for i in holders) < 0.3 and max(rates) > max(rates[i] for i in holders) + 0.3:
-                    missing.append(figure.shown)
-                    reasons.append(f"figure {figure.shown} belongs to another quote")
+            if figure.soft and not self._rival(figure, sources) or _is_as_of(figure, said.text, as_of):
+                continue
+            if figure.shown.lower() == "one" and not any(o.kind == figure.kind and o.unit == figure.unit for source in sources for o in source):
+                continue  # "one program" where the quote says "a program"
+            if figure.kind == "money" and any(_priced(figure, source) for source in sources):
+                continue
+            if figure.kind == "span" and figure.soft:
+                reasons.append(f"'{figure.shown}' is not in the quote")
+                continue
+            missing.append(figure.shown)
+            reasons.append(f"figure {figure.shown} is not in the quote")
         return missing
 
     def _rival(self, figure: Figure, sources: list[tuple[Figure, ...]]) -> bool:
@@ -336,7 +146,7 @@ class Verifier:
             other.kind == "span" and other.unit == figure.unit and not other.soft for source in sources for other in source
         ) and not any(other.kind == "count" for source in sources for other in source)  # fmt: skip
 
-    def _names(self, said: Reading, quoted: list[Reading], around: Reading | None, reasons: list[str]) -> None:
+    def _names(self, said: Reading, quoted: list[Reading], everything: list[Reading], around: Reading | None, reasons: list[str]) -> None:
         here: dict[str, str] = {}
         for reading in quoted:
             here |= reading.entities
@@ -350,16 +160,34 @@ class Verifier:
                 reasons.append(f"names {name}, the quote does not")
             elif others:
                 reasons.append(f"names {name}, the quote is about {self.terms.name(others[0])}")
-        quoted_text = " ".join(r.text for r in quoted)
-        all_text = quoted_text + (" " + around.text if around else "")
-        for figure in said.figures:
-            if figure.kind != "name" or any(i in self.terms.entities for i in _WORDS.findall(self.terms.canonical(figure.shown))):
-                continue
-            names = {f.value.rstrip("s") for f in find(all_text)}
-            if figure.value.rstrip("s") not in names:
-                reasons.append(f"names {figure.shown}, the quote does not")
-        for name in self._proper(said.text, all_text):
+        self._numbered(said, everything, reasons)
+        for name in self._proper(said.text, " ".join(r.text for r in everything)):
             reasons.append(f"names {name}, the quote does not")
+
+    def _numbered(self, said: Reading, everything: list[Reading], reasons: list[str]) -> None:
+        """Numbers within names: "Step 3 CK" is no Step 2 CK, "Pathways 2 to 5" are not "Pathways 1 to 5"."""
+        theirs = [_numbered_names(reading) for reading in everything]
+        known = {name for groups in theirs for group in groups for name in group}
+        sets = [frozenset(group) for groups in theirs for group in groups]
+        sets += [frozenset(name for group in groups for name in group) for groups in theirs]
+        entities = {ident for reading in everything for ident in reading.entities}
+        shown_as = {(f.start, f.end): f.shown for f in said.figures if f.kind == "name"}
+        for (start, end), group in _by_place(said).items():
+            written = shown_as[start, end]
+            for name in group:
+                if name in known or (name in entities and name in self.terms.entities):
+                    continue
+                if not _is_numbered(name) and any(i in self.terms.entities for i in WORDS.findall(self.terms.canonical(written))):
+                    continue
+                reasons.append(f"names {written}, the quote does not")
+            if re.search(r"\d ?(?:-| to | through ) ?\d", written) and frozenset(group) not in sets:
+                reasons.append(f"names {written}, the quote does not")
+            if len(set(group)) < len(group):
+                reasons.append(f"names one thing twice: {written}")
+        pairs = [(a.key, b.key) for a, b in zip(said.tokens, said.tokens[1:], strict=False) if a.kind == b.kind == "entity" and a.part == b.part]
+        twice = {a for a, b in pairs if a == b and self.terms.entities[a].kind in ("exam", "pathway", "visa")}
+        if twice and not any(a.key == b.key and a.key in twice for r in everything for a, b in zip(r.tokens, r.tokens[1:], strict=False)):
+            reasons.append(f"names one thing twice: {self.terms.name(sorted(twice)[0])}")
 
     def _proper(self, text: str, source: str) -> list[str]:
         """Capitalised names and abbreviations of `text` that neither the quote nor its headings hold."""
@@ -368,7 +196,7 @@ class Verifier:
         words = set(re.findall(r"[^\W_]+", low))
         stems = {stem(w) for w in words}
         source_initials = _initials(clean(source))
-        canon = set(_WORDS.findall(self.terms.canonical(spell_out_names(source))))
+        canon = set(WORDS.findall(self.terms.canonical(spell_out_names(source))))
         matches = list(_CAPITAL.finditer(text))
         for i, match in enumerate(matches):
             word = match.group().rstrip(".'-&").removesuffix("'s")
@@ -376,21 +204,22 @@ class Verifier:
             opens = not text[: match.start()].strip(" \"'([") or re.search(r"[.!?:]['\")]?\s+$", text[: match.start()])
             follows = i + 1 < len(matches) and text[match.end() : matches[i + 1].start()] == " "
             letters = word.replace(".", "").replace("-", "")
-            is_abbreviation = len(letters) >= 2 and letters.rstrip("s").isupper()
+            is_abbreviation = len(letters.rstrip("s")) >= 2 and letters.rstrip("s").isupper()
+            follows = follows and not matches[i + 1].group().rstrip("s").isupper()  # "Paying USCIS" is no name
             if opens and not is_abbreviation and not follows:
                 continue
             if low_word in words or stem(low_word) in stems or low_word in _COMMON_NAMES or any(c.isdigit() for c in word):
                 continue
             if all(part in words or stem(part) in stems or part in _COMMON_NAMES for part in re.findall(r"[^\W_]+", low_word)):
                 continue
-            ids = [w for w in _WORDS.findall(self.terms.canonical(word)) if w in self.terms.entities]
+            ids = [w for w in WORDS.findall(self.terms.canonical(word)) if w in self.terms.entities]
             if ids and all(w in canon for w in ids):
                 continue
             if opens and not is_abbreviation and low_word in _OPENERS:
                 continue
             # Part of a longer name that is a known thing ("Step Two", "West Virginia", "United States") was compared as such.
             tail = self.terms.canonical(text[max(0, match.start() - 24) : match.end() + 24])
-            if any(_squeezed(self.terms.name(w)).find(low_word) >= 0 for w in _WORDS.findall(tail) if w in self.terms.entities and w in canon):
+            if any(_squeezed(self.terms.name(w)).find(low_word) >= 0 for w in WORDS.findall(tail) if w in self.terms.entities and w in canon):
                 continue
             if is_abbreviation and (letters.rstrip("s").lower() in source_initials or self._expands(low_word.rstrip("s"), stems)):
                 continue
@@ -404,123 +233,239 @@ class Verifier:
         plain = [w for w in self.terms.tokens(abbreviation, expand=True) if w != stem(abbreviation)]
         return bool(plain) and sum(w in stems or w in self.terms.entities for w in plain) * 3 >= len(plain) * 2
 
+    # -- sense -----------------------------------------------------------------------------------------------------
+
     def _polarity(self, said: Reading, quoted: list[Reading], reasons: list[str]) -> None:
         here: dict[str, Counter[int]] = {}
         for reading in quoted:
             for name, counter in reading.axes.items():
                 here.setdefault(name, Counter()).update(counter)
-        tokens = [t for reading in quoted for t in (*reading.tokens, Token("word", "\0", clause=-1))]
-        self._negation(said, tokens, reasons)
-        mine = _marked(said.tokens)
-        theirs = _marked(tokens)
+        tokens = [t for reading in quoted for t in (*reading.tokens, _WALL)]
+        self._denials(said.tokens, tokens, reasons)
+        mine, theirs = _marked(said.tokens), _marked(tokens)
         for name, axis in self.polarity.axes.items():
-            if name not in said.axes:
+            if name not in said.axes or axis.negative or name == "tense":
                 continue
-            for sign in said.axes[name]:
-                if not said.axes[name][sign]:
-                    continue
-                have = here.get(name, Counter())
-                if axis.order:
-                    continue
-                if have[sign]:
-                    continue
-                if have[-sign] and not (axis.negative and sign < 0 and here.get("not")):
+            if not axis.order:
+                self._signs(axis.name, said, here, tokens, reasons)
+            for marker in (m for m in mine if m.token.key == name):
+                rivals = [m for m in theirs if m.token.key == name]
+                if any(self._opposed(marker, rival, rivals) for rival in rivals):
                     reasons.append(f"{name} differs")
-                elif axis.strict and not self._covers_strict(name, sign, said, here, tokens):
-                    reasons.append(f"{name} is not in the quote")
-            for marker in [m for m in mine if m.token.key == name]:
-                rivals = [(m.overlap(marker), m.token.sign == marker.token.sign) for m in theirs if m.token.key == name]
-                right = max((o for o, agrees in rivals if agrees), default=(0, 0))
-                wrong = max((o for o, agrees in rivals if not agrees), default=(0, 0))
-                crossed = max((m.crossed(marker) for m in theirs if m.token.key == name), default=0) if axis.order else 0
-                if wrong[0] > max(right[0], crossed) and (wrong > right):
-                    reasons.append(f"{name} differs")
+        if {1} == set(said.axes.get("tense", ())) and {-1} == set(here.get("tense", ())):
+            reasons.append("tense differs")
         self._modals(mine, theirs, said, here, reasons)
 
-    def _covers_strict(self, name: str, sign: int, said: Reading, here: dict[str, Counter[int]], tokens: list[Token]) -> bool:
+    def _signs(self, name: str, said: Reading, here: dict[str, Counter[int]], tokens: list[Token], reasons: list[str]) -> None:
+        have = here.get(name, Counter())
+        for sign, count in said.axes[name].items():
+            if not count or have[sign]:
+                continue
+            if have[-sign]:
+                if name not in _COMPARING:
+                    reasons.append(f"{name} differs")
+            elif self.polarity.axes[name].strict and not self._covers_strict(name, sign, here, tokens):
+                reasons.append(f"{name} is not in the quote")
+
+    def _covers_strict(self, name: str, sign: int, here: dict[str, Counter[int]], tokens: Iterable[Token]) -> bool:
         """What else a quote may say for a strict word: "except" and "but not" for "only", "over" for "at least"."""
+        words = {t.key for t in tokens if t.kind == "word"}
+        denied = bool(here.get("not")) or any(t.denies for t in tokens)
         if name == "only":
-            return bool(here.get("condition", Counter())[-1] or here.get("not")) or any(t.kind == "word" and t.key in ("alon", "just", "none") for t in tokens)
-        if name == "bound":
-            than = here.get("than", Counter())
-            words = {t.key for t in tokens if t.kind == "word"}
-            low = {stem(w) for w in ("minimum", "least", "lowest", "pass", "required")} & words
-            high = {stem(w) for w in ("maximum", "within", "most", "expire", "long", "total", "longest")} & words
-            return bool(than[sign] or (low if sign > 0 else high or here.get("not")))
-        return False
+            return denied or bool(here.get("condition", Counter())[-1]) or bool(words & {"alon", "just", "none"})
+        than = here.get("than", Counter())
+        low = words & _LOW
+        high = words & _HIGH
+        return bool(than[sign] or (low if sign > 0 else high or denied or than[1]))
+
+    def _opposed(self, marker: _Marker, rival: _Marker, rivals: list[_Marker]) -> bool:
+        """Whether `rival`, the marker of the quote that is most like `marker`, says the opposite of it."""
+        comparing = marker.token.key in _COMPARING
+        if rival is not max(rivals, key=lambda m: _likeness(marker, m, comparing)):
+            return False
+        straight, crossed = marker.straight(rival), marker.crossed(rival) if comparing else 0
+        agrees = marker.token.sign == rival.token.sign
+        if comparing and marker.right and marker.right[:1] == rival.right[:1]:
+            return not agrees
+        if max(straight, crossed) < 2:
+            return not agrees and comparing and straight >= crossed and straight > 0 and len(rivals) == 1
+        if comparing:
+            return crossed > straight if agrees else straight > crossed
+        return not agrees and not any(m.token.sign == marker.token.sign and marker.straight(m) >= straight for m in rivals)
 
     def _modals(self, mine: list[_Marker], theirs: list[_Marker], said: Reading, here: dict[str, Counter[int]], reasons: list[str]) -> None:
         """ "must" where the quote says "may", and the reverse."""
+        narrowed = bool(here.get("only") or here.get("not") or here.get("condition", Counter())[-1] or here.get("bound"))
         for name, other in (("duty", "permit"), ("permit", "duty")):
-            for marker in [m for m in mine if m.token.key == name and m.token.sign > 0]:
-                have = here.get(name, Counter())
-                against = here.get(other, Counter())
-                if against[1] and not have[1] and not (said.axes.get(other, Counter())[1]):
-                    # The quote knows only the other of the two, and the sentence does not say that one at all.
-                    if name == "permit" or not here.get("only"):
-                        reasons.append("must and may differ")
-                        return
-                right = max((m.right_overlap(marker) for m in theirs if m.token.key == name and m.token.sign > 0), default=0)
-                wrong = max((m.right_overlap(marker) for m in theirs if m.token.key == other and m.token.sign > 0), default=0)
-                if wrong > right and wrong >= 2:
+            have, against = here.get(name, Counter()), here.get(other, Counter())
+            for marker in [m for m in mine if m.token.key == name and m.token.sign > 0 and not m.token.denied]:
+                if said.axes.get(other, Counter())[1]:
+                    continue
+                if against[1] and not have[1] and (name == "permit" or not narrowed):
+                    reasons.append("must and may differ")
+                    return
+                right = max((len(m.right_words & marker.right_words) for m in theirs if m.token.key == name and m.token.sign > 0), default=0)
+                wrong = max((len(m.right_words & marker.right_words) for m in theirs if m.token.key == other and m.token.sign > 0), default=0)
+                if wrong > right and wrong >= 2 and not narrowed:
                     reasons.append("must and may differ")
                     return
 
-    def _negation(self, said: Reading, tokens: list[Token], reasons: list[str]) -> None:
-        mine, theirs = self._denials(said.tokens), self._denials(tokens)
-        if len(mine) > len(theirs) and (len(mine) - len(theirs)) % 2:
-            reasons.append("negation differs")
-            return
-        free = list(theirs)
-        for marker in mine:
-            best = max(free, key=lambda m: m.overlap(marker), default=None)
-            if best is not None:
-                free.remove(best)
-        words = {t.key for t in said.tokens if t.kind != "axis"}
-        denied = {w for m in mine for w in m.right}
-        for marker in free:
-            # A denial of the quote that the sentence leaves out, though it speaks of what was denied.
-            anchors = [w for w in marker.right[:2] if w]
-            if anchors and all(w in words for w in anchors) and not all(w in denied for w in anchors) and len(mine) % 2 != len(theirs) % 2:
+    def _denials(self, mine: Sequence[Token], theirs: Sequence[Token], reasons: list[str]) -> None:
+        """Each denial of the sentence must answer to one of the quote, and each of the quote to one of the sentence that speaks of the same."""
+        here = [self._scene(mine, i) for i, t in enumerate(mine) if t.denies]
+        there = [(i, self._scene(theirs, i)) for i, t in enumerate(theirs) if t.denies]
+        soft_here = [self._scene(mine, i) for i, t in enumerate(mine) if self._is_denying(t)]
+        soft_there = [self._scene(theirs, i) for i, t in enumerate(theirs) if self._is_denying(t)]
+        for scene in here:
+            if not any(scene & other for other in [*(s for _, s in there), *soft_there]):
                 reasons.append("negation differs")
                 return
-        # As many denials on both sides, but of something else.
-        reach = {w for m in theirs for w in m.right} | {w for m in theirs for w in m.left}
-        plain = {t.key for t in tokens if t.kind != "axis"}
-        for marker in mine:
-            anchors = [w for w in marker.right[:2] if w]
-            if anchors and all(w in plain and w not in reach for w in anchors):
+        words = {t.key for t in mine if t.kind != "axis"}
+        groups = frozenset(g for w in words for g in self.polarity.groups.get(w, ()))
+        for i, scene in there:
+            anchors = _anchors(theirs, i)
+            said = anchors and all(a in words or self.polarity.groups.get(a, frozenset()) & groups for a in anchors)
+            if said and not any(scene & other for other in [*here, *soft_here]):
                 reasons.append("negation differs")
                 return
+        if any(t.kind == "word" and t.key in self.polarity.untrue for t in mine) and not there and not soft_there:
+            reasons.append("calls something untrue that the quote does not")
 
-    def _denials(self, tokens: Sequence[Token]) -> list[_Marker]:
-        negative = {name for name, axis in self.polarity.axes.items() if axis.negative}
-        return [m for m in _marked(tokens) if m.token.key == "not" or m.token.denied or (m.token.key in negative and m.token.sign < 0)]
+    def _is_denying(self, token: Token) -> bool:
+        return stem(token.word if token.kind == "axis" else token.key) in self.polarity.denying
 
-    def _roles(self, said: Reading, quoted: list[Reading], reasons: list[str]) -> None:
-        """Two visas, two exams, two figures in the quote: each must keep its own neighbours."""
+    def _scene(self, tokens: Sequence[Token], i: int) -> frozenset[str | int]:
+        """The words around a denial and their synonym lines: what it may be about."""
+        near: list[Token] = []
+        for step, most in ((1, 5), (-1, 4)):
+            j, taken = i + step, 0
+            while 0 <= j < len(tokens) and taken < most and tokens[j] is not _WALL:
+                if tokens[j].kind != "axis" and tokens[j].key not in self.polarity.light:
+                    near.append(tokens[j])
+                    taken += tokens[j].sign != 9
+                j += step
+        keys: set[str | int] = {t.key for t in near}
+        return frozenset(keys | {g for t in near for g in self.polarity.groups.get(t.key, ())})
+
+    def _kept(self, said: Reading, quoted: list[Reading], reasons: list[str]) -> None:
+        """What the quote only proposes, lists or could not confirm is not told as a fact."""
         for reading in quoted:
-            mine = [t for t in said.tokens if t.kind != "word" or t.sign != 9]
-            theirs = [t for t in reading.tokens if t.kind != "word" or t.sign != 9]
-            matcher = SequenceMatcher(None, [(t.kind, t.key, t.sign) for t in mine], [(t.kind, t.key, t.sign) for t in theirs], autojunk=False)
-            near_copy = matcher.ratio() >= NEAR_COPY
-            if near_copy:
-                for op, a, b, c, d in matcher.get_opcodes():
-                    if op == "equal":
-                        continue
-                    if op == "replace":
-                        for x in mine[a:b]:
-                            rivals = [y for y in theirs[c:d] if y.same_kind == x.same_kind and x.kind in ("entity", "figure") and y.key != x.key]
-                            if x.kind == "entity":
-                                rivals = [y for y in rivals if self.terms.entities[y.key].kind == self.terms.entities[x.key].kind]
-                            if rivals and not any(y.key == x.key for y in theirs[c:d]):
-                                reasons.append("two names or figures have changed places")
-                                return
-            elif self._misplaced(mine, theirs):
+            for token in reading.tokens:
+                axis = self.polarity.axes.get(token.key) if token.kind == "axis" and token.sign < 0 and not token.denied else None
+                if axis is None or not axis.kept:
+                    continue
+                if said.axes.get(token.key, Counter())[-1]:
+                    continue
+                if token.key == "claim" and any(t.key in self.polarity.reporting for t in said.tokens):
+                    continue
+                around = [t for t in reading.tokens if t.part == token.part and t.kind in ("word", "entity") and t.sign != 9 and t.word != token.word]
+                total = sum(weight(t, self.polarity) for t in around)
+                if total and sum(weight(t, self.polarity) * coverage(t, said, self.polarity) for t in around) >= 0.5 * total:
+                    reasons.append(f"leaves out '{token.word}'")
+                    return
+
+    def _opening(self, opening: str, said: Reading, reasons: list[str]) -> None:
+        """ "Yes," and "No," must point where the sentence points."""
+        first = [t for t in said.tokens if t.clause == said.tokens[0].clause] if said.tokens else []
+        if opening == "no" and not any(t.denies or self._is_denying(t) or (t.kind == "axis" and t.key in ("only", "condition")) for t in said.tokens):
+            reasons.append("'No' opens a sentence that denies nothing")
+        if opening == "yes" and any(t.denies for t in first):
+            reasons.append("'Yes' opens a denial")
+
+    # -- changes ---------------------------------------------------------------------------------------------------
+
+    def _changes(self, said: Reading, quoted: list[Reading], reasons: list[str]) -> None:
+        """Where the sentence nearly repeats a quote, each difference counts."""
+        mine = [t for t in said.tokens if t.sign != 9]
+        near = []
+        for reading in quoted:
+            theirs = [t for t in reading.tokens if t.sign != 9]
+            matcher = SequenceMatcher(None, [t.mark for t in mine], [t.mark for t in theirs], autojunk=False)
+            blocks = matcher.get_matching_blocks()
+            matched = sum(block.size for block in blocks)
+            if matched >= 4 and (matched >= NEAR_COPY * len(theirs) or matched >= 0.75 * len(mine)):
+                near.append((theirs, matcher.get_opcodes(), [range(b.a, b.a + b.size) for b in blocks if b.size > 1], matched))
+        for n, (theirs, ops, _, matched) in enumerate(near):
+            told = [stretch for i, item in enumerate(near) if i != n for stretch in item[2]]
+            change = _Change(mine, theirs)
+            for op, a, b, c, d in ops:
+                if op == "equal" or any(max(a - 1, 0) in stretch and min(b, len(mine) - 1) in stretch for stretch in told):
+                    continue
+                reason = self._change(change, mine[a:b], theirs[c:d], quoted)
+                if reason:
+                    reasons.append(reason)
+                    return
+            if matched >= 0.75 * len(mine) and self._doubled(mine, theirs, quoted):
                 reasons.append("two names or figures have changed places")
                 return
 
-    def _misplaced(self, mine: list[Token], theirs: list[Token]) -> bool:
+    def _change(self, change: _Change, gained: list[Token], lost: list[Token], quoted: list[Reading]) -> str:
+        if sum(t.kind != "axis" for t in gained) > SMALL or sum(t.kind != "axis" for t in lost) > SMALL:
+            return ""
+        for x in gained:
+            rivals = [y for y in lost if self._like(x, y) and y.key != x.key]
+            if rivals and not any(y.key == x.key for y in lost):
+                return "two names or figures have changed places"
+        if any(self._kind(y) == "group" for y in lost) and not any(self._kind(x) == "group" for x in gained):
+            if not change.moved_along(next(y for y in lost if self._kind(y) == "group")):
+                return "leaves out of whom the quote speaks"
+        plus = [t for t in gained if t.kind == "axis"]
+        minus = [t for t in lost if t.kind == "axis"]
+        denied, undenied = any(t.denies for t in plus), any(t.denies for t in minus)
+        if denied != undenied and not change.denials_moved():
+            if denied and not any(self._is_denying(t) and change.surplus(t) < 0 for t in change.theirs):
+                return "negation differs"
+            if undenied and not any(self._is_denying(t) and change.surplus(t) > 0 for t in change.mine):
+                return "negation differs"
+        have = {t.mark for t in lost}
+        got = {t.mark for t in gained}
+        plus = [t for t in plus if change.surplus(t) > 0 or (t.key == "only" and not change.moved_along(t))]
+        minus = [t for t in minus if change.surplus(t) < 0 or (t.key == "only" and not change.moved_along(t))]
+        for t in plus:
+            axis = self.polarity.axes.get(t.key)
+            if axis is None or t.mark in have or t.denies:
+                continue
+            if ("axis", t.key, -t.sign) in have and not (axis.negative and undenied):
+                return f"{t.key} differs"
+            if (t.key in _TELLING or (t.key, t.sign) in _TELLING) and not any(r.has(t.mark) for r in quoted):
+                if not (axis.strict and any(self._covers_strict(t.key, t.sign, r.axes, r.tokens) for r in quoted)):
+                    return f"{t.key} is not in the quote"
+            if t.key == "duty" and ("axis", "permit", 1) in have or t.key == "permit" and ("axis", "duty", 1) in have:
+                return "must and may differ"
+        for t in minus:
+            if t.mark in got or t.denies:
+                continue
+            if t.key in _BINDING or (t.key, t.sign) in _BINDING:
+                lines = self.polarity.groups.get(stem(t.word), frozenset())
+                if not any(
+                    x.key in _INSTEAD.get(t.key, ()) or (x.kind == "word" and self.polarity.groups.get(x.key, frozenset()) & lines)
+                    for x in (*gained, *(x for x in change.mine if x.kind == "axis" and change.surplus(x) > 0))
+                ):
+                    return f"{t.key} is left out"
+        return ""
+
+    def _doubled(self, mine: list[Token], theirs: list[Token], quoted: list[Reading]) -> bool:
+        """A figure told more often than the quotes tell it, where another of its kind is told less often."""
+        here = Counter(t.mark for t in mine if t.kind == "figure")
+        everywhere = Counter(t.mark for r in quoted for t in r.tokens if t.kind == "figure")
+        there = Counter(t.mark for t in theirs if t.kind == "figure")
+        more = [mark for mark in here if here[mark] > everywhere[mark] and everywhere[mark]]
+        less = [mark for mark in there if there[mark] > here[mark]]
+        return any(a[1].partition(":")[0] == b[1].partition(":")[0] for a in more for b in less)
+
+    # -- roles -----------------------------------------------------------------------------------------------------
+
+    def _roles(self, said: Reading, quoted: list[Reading], reasons: list[str]) -> None:
+        """Two visas, two exams, two figures in the quote: each must keep its own neighbours."""
+        mine = [t for t in said.tokens if t.key != "tense"]
+        for reading in quoted:
+            theirs = [t for t in reading.tokens if t.key != "tense"]
+            matcher = SequenceMatcher(None, [t.mark for t in mine], [t.mark for t in theirs], autojunk=False)
+            if self._misplaced(mine, theirs, 0.9 if matcher.ratio() >= 0.8 else 2.0):
+                reasons.append("two names or figures have changed places")
+                return
+
+    def _misplaced(self, mine: list[Token], theirs: list[Token], margin: float) -> bool:
         for kind in ("entity", "figure"):
             here = [(i, t) for i, t in enumerate(theirs) if t.kind == kind]
             for i, token in enumerate(mine):
@@ -532,50 +477,94 @@ class Verifier:
                 around = _around(mine, i, self._like)
                 right = max((_touch(around, _around(theirs, j, self._like)) for j, t in rivals if t.key == token.key), default=None)
                 wrong = max((_touch(around, _around(theirs, j, self._like)) for j, t in rivals if t.key != token.key), default=0)
-                if right is not None and wrong >= right + 2.5:
+                if right is not None and wrong >= right + margin:
                     return True
         return False
 
     def _like(self, a: Token, b: Token) -> bool:
-        if a.kind != b.kind:
+        if a.kind != b.kind or a.kind not in ("entity", "figure"):
             return False
-        if a.kind == "entity":
-            return self.terms.entities[a.key].kind == self.terms.entities[b.key].kind
-        return a.same_kind == b.same_kind
+        return self._kind(a) == self._kind(b) if a.kind == "entity" else a.same_kind == b.same_kind
+
+    def _kind(self, token: Token) -> str:
+        return self.terms.entities[token.key].kind if token.kind == "entity" else token.same_kind
+
+    def _cells(self, text: str, row: str, headers: list[str], reasons: list[str]) -> None:
+        """A row read aloud or copied keeps each value under its own column."""
+        header = _header_of(row, headers)
+        values = cells(row)
+        if text.startswith("|"):
+            told = cells(text)
+            pairs = list(zip(told, values, strict=True)) if len(told) == len(values) else []
+        else:
+            label, dash, rest = text.partition(" — ")
+            if not header or not dash:
+                return
+            names = cells(header)
+            pairs = [(label, values[0])]
+            for item in rest.rstrip(".").split("; "):
+                name, colon, value = item.partition(": ")
+                column = next((i for i, n in enumerate(names) if i and _bare(n) == _bare(name)), None)
+                if colon and column is not None:
+                    pairs.append((value, values[column]))
+            if len(pairs) < 2:
+                return
+        for told_value, value in pairs:
+            if [f.key for f in find(told_value)] != [f.key for f in find(value)] and _bare(told_value) != _bare(value):
+                reasons.append("a value stands under another column")
+                return
 
     # -- meaning ---------------------------------------------------------------------------------------------------
 
-    def _coverage(self, tokens: Sequence[Token], quoted: list[Reading], around: Reading | None) -> float:
-        """Share of the words of `tokens` that the quotes hold or have a word for; words of the heading count for most of one."""
-        stems = frozenset().union(*(r.stems for r in quoted))
-        outer = around.stems if around else frozenset()
-        groups = self._groups(stems)
-        got = total = 0.0
-        for token in tokens:
-            if token.kind not in ("word", "entity"):
-                continue
-            if token.kind == "entity":
-                total += 1
-                got += 1 if token.key in stems else 0.9 if token.key in outer else 0
-                continue
-            weight = 0.25 if token.key in self.polarity.light or token.sign == 9 else 1.0
-            total += weight
-            if token.key in stems:
-                got += weight
-            elif self.polarity.groups.get(token.key, frozenset()) & groups:
-                got += 0.9 * weight
-            elif token.key in outer:
-                got += 0.8 * weight
-            elif len(token.key) >= 5 and any(s.startswith(token.key[:5]) for s in stems if len(s) >= 5):
-                got += 0.8 * weight
-        return got / total if total else 1.0
+    def _borne(self, said: Reading, quoted: list[Reading], around: Reading | None) -> tuple[float, list[int]]:
+        """The share of the sentence that quotes bear, when each stretch of it rests on one quote, and which quote bears each word.
 
-    @lru_cache(maxsize=4096)  # noqa: B019 - one verifier lives as long as the server
-    def _groups(self, stems: frozenset[str]) -> frozenset[int]:
-        return frozenset(i for s in stems for i in self.polarity.groups.get(s, ()))
+        The cheapest way through the sentence: a word costs what its quote lacks of it, a figure that the quote does not hold costs more than
+        a word, and so does passing from one quote to another.
+        """
+        figures = {f.key: f for f in said.figures}
+        tokens = [t for t in said.tokens if t.kind == "figure" or weight(t, self.polarity)]
+        if not tokens:
+            return 1.0, []
+        total = sum(weight(t, self.polarity) for t in tokens)
+        costs = np.zeros((len(tokens), len(quoted)))
+        for i, token in enumerate(tokens):
+            if token.kind == "figure":
+                figure = figures.get(token.key)
+                holds = [figure is not None and any(same(figure, other) for other in reading.figures) for reading in quoted]
+                if any(holds):
+                    costs[i] = [0.0 if held else 1.5 for held in holds]
+            else:
+                costs[i] = [weight(token, self.polarity) * (1 - coverage(token, reading, self.polarity, around)) for reading in quoted]
+        best, came = costs[0].copy(), []
+        for cost in costs[1:]:
+            cheapest = int(np.argmin(best))
+            turned = best[cheapest] + TURN
+            came.append(np.where(best <= turned, np.arange(len(quoted)), cheapest))
+            best = np.minimum(best, turned) + cost
+        at = int(np.argmin(best))
+        share = 1.0 - float(best[at]) / total if total else 1.0
+        bearers = [at]
+        for back in reversed(came):
+            at = int(back[at])
+            bearers.append(at)
+        return max(0.0, share), bearers[::-1]
+
+    def _weakest(self, said: Reading, quoted: list[Reading], around: Reading | None, borne: float, reasons: list[str]) -> float:
+        """`borne`, unless one part of the sentence is much worse off than the rest."""
+        for clause in _clauses(said):
+            words = [(weight(t, self.polarity), t) for t in clause if weight(t, self.polarity)]
+            total = sum(w for w, _ in words)
+            if total < 3:
+                continue
+            got = max(sum(w * coverage(t, r, self.polarity, around) for w, t in words) for r in quoted) / total
+            if got < FOREIGN:
+                reasons.append("a part of it is not in the quote")
+            borne = min(borne, got + 0.25)
+        return borne
 
     def _meaning(self, said: Reading, units: list[str], words: float, reasons: list[str]) -> float:
-        if words >= ENOUGH_WORDS:
+        if words >= ENOUGH_WORDS or reasons:
             return words
         if words < TOO_FEW_WORDS or self.embed is None:
             if words < (TOO_FEW_WORDS if self.embed else 0.6):
@@ -589,6 +578,61 @@ class Verifier:
         return (words + cosine) / 2
 
 
+_WALL = Token("axis", "\0")  # between two quotes
+_COMPARING = frozenset({"order", "than", "more", "rank"})
+# What a sentence that nearly repeats its quote may not add, and what it may not leave out (one side of an axis, or both).
+_TELLING: frozenset[str | tuple[str, int]] = frozenset(
+    {"only", "bound", "than", "sure", "official", ("always", 1), ("plan", 1), ("claim", 1), ("condition", -1), ("many", 1)}
+)
+_BINDING: frozenset[str | tuple[str, int]] = frozenset(
+    {"only", "bound", "than", "doubt", ("condition", -1), ("condition", 1), ("always", -1), ("permit", 1), ("plan", -1), ("many", -1), ("amount", -1)}
+)
+_INSTEAD = {
+    "permit": frozenset({"permit", "possibl", "sometim", "perhap", "abl", "accept", "duty"}), "condition": frozenset({"only", "condition", "order", "need"}),
+    "bound": frozenset({"than", "bound"}), "than": frozenset({"bound", "more", "than", "top"}), "only": frozenset({"alon", "just"}),
+    "always": frozenset({"sever", "many", "certain", "always"}),
+}  # fmt: skip
+_LOW = frozenset(stem(w) for w in ("minimum", "least", "lowest", "pass", "required"))
+_HIGH = frozenset(stem(w) for w in ("maximum", "within", "most", "expire", "long", "total", "longest"))
+
+
+@dataclass(slots=True)
+class _Change:
+    """A sentence laid beside its quote."""
+
+    mine: list[Token]
+    theirs: list[Token]
+
+    def surplus(self, token: Token) -> int:
+        """How much oftener the sentence has it than the quote."""
+        return sum(t.mark == token.mark for t in self.mine) - sum(t.mark == token.mark for t in self.theirs)
+
+    def moved_along(self, token: Token) -> bool:
+        """Whether the token stands as often on both sides and took a neighbour along: "may only be taken" = "may be taken only"."""
+        if self.surplus(token):
+            return False
+        here = [i for i, t in enumerate(self.mine) if t.mark == token.mark]
+        there = [i for i, t in enumerate(self.theirs) if t.mark == token.mark]
+        return self._beside(here, there)
+
+    def denials_moved(self) -> bool:
+        """Whether both sides deny as often, each time beside a word that is denied on the other side too."""
+        here = [i for i, t in enumerate(self.mine) if t.denies]
+        there = [i for i, t in enumerate(self.theirs) if t.denies]
+        return len(here) == len(there) and self._beside(here, there)
+
+    def _beside(self, here: list[int], there: list[int]) -> bool:
+        return all(any(_neighbours(self.mine, i) & _neighbours(self.theirs, j) for j in there) for i in here)
+
+
+def _neighbours(tokens: list[Token], i: int) -> set[str]:
+    """The two content words before and after a token."""
+    result = set()
+    for side in (tokens[max(0, i - 6) : i][::-1], tokens[i + 1 : i + 7]):
+        result |= {t.key for t in [t for t in side if t.kind != "axis"][:2]}
+    return result
+
+
 @dataclass(slots=True)
 class _Marker:
     """An axis word with the words to its left and right."""
@@ -597,69 +641,149 @@ class _Marker:
     left: tuple[str, ...]
     right: tuple[str, ...]
 
-    def overlap(self, other: _Marker) -> tuple[int, int]:
-        return self.right_overlap(other), len({w for w in self.left if w} & {w for w in other.left if w})
+    @property
+    def right_words(self) -> set[str]:
+        return set(self.right)
 
-    def right_overlap(self, other: _Marker) -> int:
-        return len({w for w in self.right if w} & {w for w in other.right if w})
+    def straight(self, other: _Marker) -> int:
+        return len(set(self.right) & set(other.right)) + len(set(self.left) & set(other.left))
 
     def crossed(self, other: _Marker) -> int:
-        return max(len(set(self.left) & set(other.right)), len(set(self.right) & set(other.left)))
+        return len(set(self.left) & set(other.right)) + len(set(self.right) & set(other.left))
+
+
+def _likeness(marker: _Marker, other: _Marker, comparing: bool) -> tuple[bool, int, bool]:
+    shared = max(marker.straight(other), marker.crossed(other) if comparing else 0)
+    return (marker.right[:1] == other.right[:1], shared, marker.token.sign == other.token.sign)
 
 
 def _marked(tokens: Sequence[Token]) -> list[_Marker]:
     result = []
     for i, token in enumerate(tokens):
-        if token.kind != "axis":
+        if token.kind != "axis" or token is _WALL:
             continue
-        right = [t.key for t in tokens[i + 1 : i + 9] if t.kind != "axis" and t.sign != 9][:3]
-        left = [t.key for t in reversed(tokens[max(0, i - 8) : i]) if t.kind != "axis" and t.sign != 9][:3]
-        if "\0" in right:
-            right = right[: right.index("\0")]
-        if "\0" in left:
-            left = left[: left.index("\0")]
+        left: list[str] = []
+        right: list[str] = []
+        for side, step in ((left, -1), (right, 1)):
+            j = i + step
+            while 0 <= j < len(tokens) and len(side) < 3 and tokens[j] is not _WALL and abs(j - i) < 9:
+                if tokens[j].kind != "axis" and tokens[j].sign != 9:
+                    side.append(tokens[j].key)
+                j += step
         result.append(_Marker(token, tuple(left), tuple(right)))
     return result
 
 
-def _around(tokens: list[Token], i: int, like: Callable[[Token, Token], bool]) -> list[tuple[str, float]]:
-    """The neighbours of a token, nearer ones weighing more; a rival of its own kind ends the look in that direction."""
-    result = []
+def _anchors(tokens: Sequence[Token], i: int) -> list[str]:
+    """The two words right after a denial: what is denied."""
+    found: list[str] = []
+    for token in tokens[i + 1 : i + 7]:
+        if token is _WALL or len(found) == 2:
+            break
+        if token.kind != "axis" and token.sign != 9:
+            found.append(token.key)
+    return found
+
+
+def _clauses(said: Reading) -> list[list[Token]]:
+    """The sentence in parts; a part with few words of its own joins the one before."""
+    parts: list[list[Token]] = []
+    last = -1
+    for token in said.tokens:
+        if token.clause != last or not parts:
+            parts.append([])
+            last = token.clause
+        parts[-1].append(token)
+    result: list[list[Token]] = []
+    for part in parts:
+        if result and (sum(t.kind != "axis" for t in part) < 3 or sum(t.kind != "axis" for t in result[-1]) < 3):
+            result[-1].extend(part)
+        else:
+            result.append(part)
+    return result
+
+
+def _around(tokens: list[Token], i: int, like: Callable[[Token, Token], bool]) -> dict[tuple[str, int], float]:
+    """The neighbours of a token, with their side; nearer ones weigh more, those beyond a comma less.
+
+    Its fellows in a list are passed over; another rival ends the look in that direction.
+    """
+    result: dict[tuple[str, int], float] = {}
     for step in (1, -1):
-        j, weight = i + step, 1.5
-        while 0 <= j < len(tokens) and weight > 0.4:
+        j, nearness = i + step, 1.5
+        while 0 <= j < len(tokens) and like(tokens[j], tokens[i]):
+            j += step
+        while 0 <= j < len(tokens) and nearness > 0.4:
             if like(tokens[j], tokens[i]):
                 break
             if tokens[j].kind != "axis":
-                result.append((tokens[j].key, weight))
-            weight -= 0.3
+                near = nearness * (1 if tokens[j].clause == tokens[i].clause else 0.5)
+                result[tokens[j].key, step] = max(near, result.get((tokens[j].key, step), 0))
+                nearness -= 0.3
             j += step
     return result
 
 
-def _touch(a: list[tuple[str, float]], b: list[tuple[str, float]]) -> float:
-    weights = dict(b)
-    return sum(min(w, weights[key]) for key, w in a if key in weights)
+def _touch(a: dict[tuple[str, int], float], b: dict[tuple[str, int], float]) -> float:
+    """How much two neighbourhoods share; a word that stands on the other side counts half."""
+    return sum(max(min(near, b.get((key, side), 0)), 0.5 * min(near, b.get((key, -side), 0))) for (key, side), near in a.items())
 
 
-def _shared(clause: Sequence[Token], reading: Reading) -> float:
-    """Share of the figures and names of `clause` that `reading` holds."""
-    wanted = {(t.kind, t.key) for t in clause if t.kind in ("figure", "entity")}
-    return len(wanted & {(t.kind, t.key) for t in reading.tokens}) / len(wanted) if wanted else 0.0
+def _by_place(reading: Reading) -> dict[tuple[int, int], list[str]]:
+    """Numbered names by where they stand: "Steps 1 to 3" are three at one place."""
+    result: dict[tuple[int, int], list[str]] = {}
+    for figure in reading.figures:
+        if figure.kind == "name":
+            result.setdefault((figure.start, figure.end), []).append({"step2": "step2ck"}.get(figure.value, figure.value))
+    return result
 
 
-_WORDS = re.compile(r"[a-z0-9]+")
+def _numbered_names(reading: Reading) -> list[list[str]]:
+    return list(_by_place(reading).values())
+
+
+def _is_numbered(name: str) -> bool:
+    return re.match(r"(?:step|pathway|conrad)\d", name) is not None
+
+
+def _priced(figure: Figure, source: Iterable[Figure]) -> bool:
+    """ "370 dollars for the one and 220 for the other": 220 dollars."""
+    source = list(source)
+    return any(o.kind == "count" and not o.unit and o.value == figure.value for o in source) and any(
+        o.kind == "money" and o.unit == figure.unit for o in source
+    )
+
+
+def _header_of(row: str, headers: Sequence[str]) -> str:
+    width = len(cells(row))
+    return next((h for h in headers if h != row and len(cells(h)) == width), "")
+
+
+def _aloud(unit: str, headers: Sequence[str]) -> str:
+    return read_row(unit, _header_of(unit, headers)) if unit.startswith("|") else unit
+
+
 _MARKS = re.compile(r"(?:\s*\[\^?[A-Za-z0-9-]{1,40}\])+(?=\s*[.!?]?\s*$)")  # citation marks at the end
-_SINGULAR = re.compile(r"\b([A-Z]{1,2}-?\d[A-Z]?)s\b")
-_CAPITAL = re.compile(r"[A-Z][\w'&.-]*\w|[A-Z]\b")
-_GLUE = frozenset("of to for the a an or and than in on at".split())
-_KEPT = frozenset("not no only most more few".split()) - STOP
-_TURNED = frozenset("duty permit only scope outcome verdict bound than always chance official good sure match law win many span condition order".split()) - {
-    "condition",
-    "order",
-    "than",
-    "bound",
-}
+_EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3}|_{1,3})(?=\S)([^*_]+?)(?<=\S)\1(?![\w*])")
+_YES_OR_NO = re.compile(r"(yes|no)\s*[,.:;—–-]\s+(?=\w)", re.I)
+_LINK = re.compile(r"https?:|www\.|\]\(|<[a-z/!]|javascript:|data:", re.I)
+
+
+def _without_emphasis(text: str) -> str:
+    return _EMPHASIS.sub(r"\2", text)
+
+
+def _without_yes_or_no(text: str) -> tuple[str, str]:
+    """The sentence without a "Yes," or "No," before it, and which of them it was."""
+    match = _YES_OR_NO.match(text)
+    if not match:
+        return text, ""
+    rest = text[match.end() :]
+    return rest[:1].upper() + rest[1:], match[1].lower()
+
+
+_CAPITAL = re.compile(r"(?<!\w)(?:[A-Z][\w'&.-]*\w|[A-Z]\b)")
+
 # Capitals that name nothing a quote would have to hold.
 _COMMON_NAMES = frozenset(
     "i us usa america american english january february march april may june july august september october november december jan feb mar apr jun jul aug sep "
@@ -674,19 +798,11 @@ _OPENERS = frozenset(
 _INITIAL = re.compile(r"\b([A-Za-z])[a-z]+")
 
 
-def _letters(n: int) -> str:
-    return chr(97 + n // 26) + chr(97 + n % 26)
-
-
-def _unletters(code: str) -> int:
-    return (ord(code[0]) - 97) * 26 + ord(code[1]) - 97
-
-
 def _squeezed(text: str) -> str:
     return re.sub(r"[^a-z]+", " ", text.lower())
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=16)
 def _initials(text: str) -> frozenset[str]:
     """Initials of every run of two to six words, so that "AHA" is found in "the American Hospital Association"."""
     words = [w for w in re.findall(r"[A-Za-z]+", text)]
@@ -758,22 +874,34 @@ def _without_as_of(text: str, as_of: Sequence[str]) -> str:
 _NEEDED_JOINERS = {"\u200c", "\u200d"}  # Persian and Indic scripts need them
 
 
-def _hides(text: str) -> bool:
-    """Invisible, bidirectional and control characters, and Latin words with letters or digits of another script among them."""
+def _hidden(text: str, quotes: Sequence[str]) -> Iterator[str]:
+    """What a reader would not see as a machine reads it: characters that hide, look like others or lead elsewhere, unless the quote has them too."""
+    for match in _LINK.finditer(text):
+        if not any(match.group() in quote for quote in quotes):
+            yield "a link or markup"
+            break
     if text.isascii():
-        return bool(re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", text))
+        if re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", text):
+            yield "control characters"
+        return
+    if _hides(text, " ".join(quotes)):
+        yield "hidden or mixed characters"
+
+
+def _hides(text: str, source: str) -> bool:
+    """Invisible, bidirectional and control characters, strokes laid over letters, digits that are no 0-9, and words in letters that are not Latin."""
     for i, char in enumerate(text):
         kind = unicodedata.category(char)
         if kind in {"Cf", "Cc", "Co", "Cn", "Cs"} and char not in "\n\t\r":
             if char not in _NEEDED_JOINERS or (text[i - 1 : i] + text[i + 1 : i + 2]).isascii():
                 return True
-    for word in re.findall(r"[^\W_]+", text):
-        if word.isascii():
-            continue
-        scripts = {_script(c) for c in word}
-        if len(scripts - {"DIGIT"}) > 1 or (scripts > {"DIGIT"} and scripts - {"DIGIT", "LATIN", "CJK", "HIRAGANA", "KATAKANA"}):
+        if kind in {"No", "Nl", "Nd"} and not char.isascii() and char not in source:
             return True
-        if "FOREIGN DIGIT" in scripts and re.search(r"[A-Za-z]", text):
+    composed = unicodedata.normalize("NFC", text)
+    if any(unicodedata.category(c) in {"Mn", "Me"} and p.isascii() for p, c in zip(composed, composed[1:], strict=False)):
+        return True
+    for word in re.findall(r"[^\W_]+", text):
+        if not word.isascii() and word not in source and {_script(c) for c in word} - {"DIGIT", "LATIN"}:
             return True
     return False
 
