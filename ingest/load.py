@@ -5,8 +5,10 @@ Markdown guides carry front matter and source marks (`[^fact-id]` after a senten
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -117,12 +119,18 @@ def find_files(root: Path, passed_over: list[str] | None = None) -> list[Path]:
     Raises:
         InputError: `root` does not exist, is a file of an unknown format, or a folder in it cannot be read.
     """
-    if root.is_file():
+    try:
+        kind = stat.S_IFMT(root.stat().st_mode)
+    except (OSError, ValueError) as error:
+        gone = isinstance(error, FileNotFoundError | NotADirectoryError | ValueError)
+        why = "there is no such file or folder. Check the path." if gone else "it cannot be read. Check its permissions."
+        raise InputError(f"{root.name or root}: {why}") from None
+    if kind == stat.S_IFREG:
         if root.suffix.lower() not in SUFFIXES:
             raise InputError(f"{root.name}: files ending in '{root.suffix}' cannot be read. Use {', '.join(sorted(SUFFIXES))}.")
         return [root]
-    if not root.is_dir():
-        raise InputError(f"{root.name or root}: there is no such file or folder. Check the path.")
+    if kind != stat.S_IFDIR:
+        raise InputError(f"{root.name}: this is neither a file nor a folder. Check the path.")
     found: list[Path] = []
     _walk(root, root, frozenset(), found, passed_over if passed_over is not None else [])
     return sorted(found)
@@ -132,24 +140,29 @@ def _walk(folder: Path, root: Path, above: frozenset[tuple[int, int]], found: li
     """Links are followed, but never into a folder that one is in already."""
     try:
         here = folder.stat()
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        entries = [(folder / entry.name, _is_folder(entry)) for entry in os.scandir(folder) if not entry.name.startswith(".")]
     except OSError as error:  # a folder that cannot be read must not look like one whose files were deleted
-        name = folder.relative_to(root).as_posix()
-        name = folder.name if name == "." else name
+        name = _name(folder.relative_to(root).as_posix() if folder != root else folder.name)
         raise InputError(f"{name}: the folder cannot be read ({error.strerror or type(error).__name__}). Check its permissions.") from None
     key = (here.st_dev, here.st_ino)
     if key in above:
         return
-    for entry in entries:
-        path = folder / entry.name
-        if entry.name.startswith("."):
-            continue
-        if path.is_dir():
+    for path, is_folder in entries:
+        if is_folder:
             _walk(path, root, above | {key}, found, passed_over)
-        elif path.suffix.lower() not in SUFFIXES:
-            passed_over.append(path.relative_to(root).as_posix())
-        elif path.is_file() or path.is_symlink():  # a link that leads nowhere is said, not left out
+        elif path.suffix.lower() in SUFFIXES:
             found.append(path)
+        else:
+            passed_over.append(_name(path.relative_to(root).as_posix()))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # a link to itself
+            return False
+        raise
 
 
 def load(
@@ -198,7 +211,10 @@ def read_bytes(raw: bytes, form: str, name: str, registry: Registry, *, url: str
 
 def _raw(path: Path, name: str) -> bytes:
     try:
-        if path.stat().st_size > MAX_TEXT:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would never end
+            raise DocumentError("is not a file; remove it", file=name)
+        if found.st_size > MAX_TEXT:
             raise DocumentError(f"is larger than {MAX_TEXT // 2**20} MiB; split it", file=name)
         return path.read_bytes()
     except OSError as error:
