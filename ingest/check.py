@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import TypeAdapter, ValidationError
+
 from bot.bootstrap import word_lists
 from bot.errors import DocumentError, InputError
 from bot.figures import Figure, clean, find
@@ -22,7 +24,7 @@ from ingest.chunk import TARGET_TOKENS
 from ingest.conflicts import Clash, find_conflicts, without_source_dates
 from ingest.load import MARK, Section, plain
 from ingest.prose import grade, unexplained
-from ingest.registry import Registry, SourceRecord, read_registry, read_yaml
+from ingest.registry import Record, Registry, SourceRecord, read_registry, read_yaml
 from ingest.statements import Page, Statement, read_pages
 from ingest.tables import read_tables
 
@@ -538,20 +540,36 @@ def _marked(statement: Statement) -> str:
     return statement.said + "".join(f"[^{mark}]" for mark in statement.facts)
 
 
+class Agreement(Record):
+    """Two statements that somebody has read and found to be right both. It holds for these figures only: another figure is named again."""
+
+    facts: tuple[str, str]
+    detail: str
+    why: str
+
+
 def _agreements(f: _Folder) -> Callable[[Clash], bool]:
-    """Pairs that somebody has looked at and found to agree. An entry holds for these figures only: another figure is named again."""
     name = "data/agreements.yaml"
-    entries = read_yaml(f.path / name, name) if (f.path / name).is_file() else []
-    seen = set()
-    for entry in entries or []:
-        facts = entry["facts"]
-        seen.add((frozenset(facts), frozenset(re.findall(r"'([^']+)'", entry["detail"])) or entry["detail"]))
+    seen: set[tuple[frozenset[str], frozenset[str]]] = set()
+    if (f.path / name).is_file():
+        try:
+            for entry in TypeAdapter(list[Agreement]).validate_python(read_yaml(f.path / name, name) or []):
+                seen.add((frozenset(entry.facts), _figures_of(entry.detail)))
+        except DocumentError as error:
+            _unusable(f, [error])
+        except ValidationError as error:
+            first = error.errors()[0]
+            f.add("error", "file", name, 0, f"entry {first['loc'][0] if first['loc'] else ''}: {first['msg']}")
 
     def agreed(clash: Clash) -> bool:
-        detail = frozenset(re.findall(r"'([^']+)'", clash.detail)) or clash.detail
-        return any((frozenset({a, b}), detail) in seen for a in clash.first.facts for b in clash.second.facts)
+        figures = _figures_of(clash.detail)
+        return any((frozenset({a, b}), figures) in seen for a in clash.first.facts for b in clash.second.facts)
 
     return agreed
+
+
+def _figures_of(detail: str) -> frozenset[str]:
+    return frozenset(re.findall(r"'([^']+)'", detail)) or frozenset({detail})
 
 
 def _coverage(f: _Folder) -> None:
@@ -559,9 +577,12 @@ def _coverage(f: _Folder) -> None:
     if not (f.path / name).is_file():
         return
     try:
-        usable: dict[str, list[str]] = read_yaml(f.path / name, name) or {}
+        usable = TypeAdapter(dict[str, list[str]]).validate_python(read_yaml(f.path / name, name) or {})
     except DocumentError as error:
         _unusable(f, [error])
+        return
+    except ValidationError:
+        f.add("error", "file", name, 0, "must map topics to lists of fact ids")
         return
     lines = _Lines(f.path / name)
     told = {mark for s in f.statements for mark in s.facts}

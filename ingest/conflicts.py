@@ -162,6 +162,9 @@ _HEDGE = re.compile(
     r"|\bcap[- ]exempt\b|, not [^,.;]+ own page,",
     re.I,
 )
+_PEOPLE = re.compile(
+    r" (?:of the [\d,]+ )?(?:active |matched |unmatched )?(?:non-)?(?:U\.?S\.?[- ])?(?:citizen )?(?:IMGs?|MDs?|DOs?|applicants|seniors)\b"
+)
 _OF = re.compile(r"\bof (?:the |its |all |about )?$", re.I)
 _CLAUSE_START = re.compile(r"^|[;:,(] |\b(?:while|whereas|but|against|and) ")
 _CLAUSE_END = re.compile(r"[;:(]|, (?!\d)|\b(?:while|whereas|but|against|and) |\.$")
@@ -226,9 +229,9 @@ class _Reader:
 
     def read(self, statement: Statement) -> _Claim:
         plain = clean(statement.said)
-        told = without_source_dates(plain)
+        told = clean(without_source_dates(plain))
         valid = frozenset(year for m in _SOURCE_DATE.finditer(plain) for year in _YEAR.findall(m.group()))
-        figures = [f for f in find(told) if f.kind != "name" and not f.soft]
+        figures = [f for f in find(told) if f.kind != "name" and not f.soft and (f.kind != "percent" or re.search(r"\d", f.shown))]
         named = self.terms.found(re.sub(r"'s\b", "", told))
         topic = self._topic(statement.headings)
         kinds = {kind: frozenset(named.get(kind) or topic.get(kind, set())) for kind in _SCOPES}
@@ -271,6 +274,8 @@ class _Reader:
         return f"={min(lines)}" if lines else word
 
     def _slot(self, text: str, figure: Figure, kind: str) -> _Slot:
+        if figure.kind == "count" and not figure.unit and _PEOPLE.match(text, figure.end):
+            figure = replace(figure, unit="person")
         if kind == "row":  # a cell holds little: the names of its row and column say what it is about
             start = text.rfind("; ", 0, figure.start) + 1 or text.find(" - ") + 2
             stop = text.find("; ", figure.end)
@@ -502,7 +507,7 @@ def _alike_kind(f: Figure, g: Figure) -> bool:
         ]
     if f.kind == "span" and g.kind == "span":
         return True
-    return f.kind == g.kind and (f.unit == g.unit or f.kind == "count" and not (f.unit and g.unit))
+    return f.kind == g.kind and (f.unit == g.unit or f.kind == "count" and not (f.unit and g.unit) and "person" not in (f.unit, g.unit))
 
 
 def _near(f: Figure, g: Figure) -> bool:
@@ -543,6 +548,9 @@ class _Comparison:
         if any(bool(word.search(x.clause)) != bool(word.search(y.clause)) for word in (_DENIED, _ONLY)) or x.base != y.base:
             return False
         if _opposite(_all_stems(x.clause), _all_stems(y.clause)):
+            return False
+        of = [{f.key for f in find(slot.clause) if f.kind == "count" and f.unit and f.shown != slot.figure.shown} for slot in (x, y)]
+        if of[0] and of[1] and not of[0] & of[1]:  # "330 dollars for 30 programs", "930 for 50 programs"
             return False
         one, two = self._found(x.clause), self._found(y.clause)
         for kind in _SCOPES:
@@ -588,6 +596,8 @@ class _Comparison:
         """Whether `a` has a turned word about the same as `b`'s, with the other sign, or a "not" about something that `b` says outright."""
         for sign in a.signs:
             if sign.axis == "not":
+                if alike >= 0.8 and any(other.axis == "not" for other in b.signs):
+                    continue
                 if any(other.sign < 0 and _overlap(sign.near, other.near, self.weight) >= 0.25 for other in b.signs):
                     continue
                 if len(sign.about) < 2 and alike < 0.85 or a.repeated & {sign.next}:
@@ -617,6 +627,8 @@ def _swapped(a: _Claim, b: _Claim, bounds: dict[str, float], shared: set[str], c
         return None
     x, y = a.named[differ[0]], b.named[differ[0]]
     if not x or not y or x & y or a.statement.kind == "row" and b.statement.kind == "row":
+        return None
+    if bool(a.slots) != bool(b.slots) or a.slots and not any(_agree(m.figure, t.figure) for m in a.slots for t in b.slots):
         return None
     if x & a.topic and y & b.topic:  # each speaks of what its own guide is about
         return None
