@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import logging
 import secrets
 import time
 from collections import OrderedDict
@@ -51,12 +52,13 @@ from bot.prompts import Prompts
 from bot.retrieve import Found, Retriever
 from bot.store import Store
 from bot.terms import Terms
-from bot.vectors import Vectors
+from bot.vectors import SnapshotMissing, Vectors
 from bot.verify import Polarity, Verifier
 from bot.worker import Batch, Worker
 from bot.writer import ModelWriter
 
 Value = TypeVar("Value")
+log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 1.0
 """How often at most the database is asked whether another index version is in use."""
@@ -180,8 +182,14 @@ class Advisor:
             async with aclosing(self._answered(known)) as events:
                 async for event in events:
                     if isinstance(event, AnswerEvent):
-                        await self.store.add_answer(ident, message, event.answer)
+                        await self._save(ident, message, event.answer)
                     yield event
+
+    async def _save(self, conversation_id: str, message: str, answer: Answer) -> None:
+        try:
+            await self.store.add_answer(conversation_id, message, answer)
+        except NotFound:  # forgotten while the answer was being made: then it must not be kept
+            log.info("A conversation was forgotten before its answer was ready.")
 
     async def answer(self, question: Question) -> Answer:
         """The last event of `stream`."""
@@ -214,7 +222,7 @@ class Advisor:
             return
         yield StatusEvent(text=self._say("searching"))
         start = time.perf_counter()
-        work.found = await room.batch.one(_Search(plan.parts))
+        work.found = await self._find(work, _Search(plan.parts))
         work.judged = [judge(found) for found in work.found]
         work.since("retrieve", start)
         guides = {p.document_id for found, judged in zip(work.found, work.judged, strict=True) if judged.answerable for p in found.passages}
@@ -233,6 +241,15 @@ class Advisor:
         answer = self._finished(work, self._status(work))
         yield StatusEvent(text=self._say("done", supported=answer.checks.supported, sentences=answer.checks.sentences))
         yield AnswerEvent(answer=answer)
+
+    async def _find(self, work: _Work, search: _Search) -> list[Found]:
+        """Once more with the index loaded anew when its vectors are gone: the database may name newer ones, or brings them back."""
+        try:
+            return await work.room.batch.one(search)
+        except SnapshotMissing:
+            self._rooms.pop(work.room.index.collection, None)
+            work.room = await self._room(work.question.collection)
+            return await work.room.batch.one(search)
 
     def _shown(self, work: _Work, since: int = 0) -> Iterable[SentenceEvent]:
         for sentence in work.sentences[since:]:
@@ -269,7 +286,7 @@ class Advisor:
             if not written:
                 work.fallback = "nothing it wrote could be verified" if work.dropped else "it found no answer"
         except ModelFailed as error:
-            work.fallback = str(error)
+            work.fallback = error.reason
         if written and (work.fallback is None or written >= 2):
             work.answered |= {i for i, judged in enumerate(work.judged) if judged.answerable and self._touched(work, i)}
 
@@ -365,7 +382,7 @@ class Advisor:
         work.used.extend(evidence)
 
     def _frame(self, work: _Work, name: str, **values: object) -> None:
-        work.sentences.append(Sentence(text=self._say(name, **values), kind="frame"))
+        work.sentences.append(Sentence(text=self._say(name, **values), support=1.0, kind="frame"))
 
     def _say(self, name: str, **values: object) -> str:
         return self._prompts.render(f"say.{name}", **values)
@@ -462,9 +479,9 @@ class Advisor:
         if not 1 <= k <= MOST_K:
             raise InputError(f"k is {k}; choose 1 to {MOST_K}.")
         keep = _filter(filters or {})
-        room = await self._room(collection)
         parts = self._planner.questions(query, history)
-        found = await room.batch.one(_Search(parts, max(k, 8), keep))
+        work = _Work(Question(text=query, collection=collection), Plan(parts), await self._room(collection), Citations(self._today()), 0.0)
+        found = await self._find(work, _Search(parts, max(k, 8), keep))
         if len(found) == 1:
             return found[0].passages[:k]
         merged: dict[str, Passage] = {}

@@ -133,7 +133,7 @@ class Planner:
         whole = bool(_QUESTION.match(_OPENING.sub("", text.strip())))
         if _DEPENDENT.match(text.strip()) and len(tokens) <= 6 and not (whole and named):
             return True
-        if len(tokens) <= 1 and not (whole and named):
+        if not named and len(tokens) <= 7 or len(tokens) <= 1 and not whole:
             return True
         return bool(_POINTING.search(text)) and (len(tokens) <= 4 or not named)
 
@@ -190,7 +190,7 @@ class Planner:
                 question, about = self._resolved(piece, before)
                 parts.append(Part(question, " ".join(filter(None, (about, context)))))
             else:
-                parts.append(Part(piece, context if len(self.terms.tokens(piece)) <= 2 else ""))
+                parts.append(Part(piece, context))
         return parts
 
 

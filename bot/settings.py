@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import URL
 
 from bot.errors import SettingsError
 
@@ -58,7 +59,8 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """Async SQLAlchemy URL."""
-        url = self.database_url or f"sqlite:///{self.data.resolve() / 'advisor.sqlite3'}"
+        here = URL.create("sqlite", database=str(self.data.resolve() / "advisor.sqlite3")).render_as_string()
+        url = self.database_url or here
         for plain, driver in (
             ("sqlite:", "sqlite+aiosqlite:"),
             ("postgresql:", "postgresql+asyncpg:"),

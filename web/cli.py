@@ -150,7 +150,7 @@ def print_answer(answer: Answer) -> None:
         )
         out.print(f"[{citation.n}] {source.publisher or 'Document'}: {source.title} ({date}){badges}", markup=False)
         if source.url:
-            out.print(f"    {source.url}", markup=False)
+            out.print(f"    {source.url}" if source.link == "source" else f"    To check: {source.url}", markup=False)
         if citation.guide:
             out.print(f"    Guide: {citation.guide.title} > {citation.guide.section} ({citation.guide.url})", markup=False)
     for warning in answer.warnings:
@@ -213,7 +213,7 @@ async def _ingest(settings: Settings, **options: Any) -> Any:
 
 @app.command()
 def ingest(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; none: the guides.")] = None,
+    paths: Annotated[list[str] | None, typer.Argument(help="Files, folders or allowed web addresses; none: the guides.")] = None,
     collection: Collection = None,
     rebuild: Annotated[bool, typer.Option(help="Forget what is indexed and index everything again.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Wipe even when a source shrank to under half.")] = False,

@@ -33,17 +33,13 @@ def serve(settings: Settings, progress_bar: Callable[[], AbstractContextManager[
     Raises:
         AdvisorError: the index cannot be built, or the port is taken.
     """
-    from web.app import create_app
+    from web.app import create_app, server_config
 
     listener = _listen(settings.host, settings.port)
     asyncio.run(_up_to_date(settings, progress_bar))
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    app = create_app(settings)
-    config = uvicorn.Config(
-        app, host=host, port=port, log_level=settings.log_level, access_log=False, server_header=False, timeout_graceful_shutdown=10
-    )
-    server = Announcing(config, f"IMG Advisor: http://{shown}:{port}/")
+    server = Announcing(server_config(create_app(settings), settings), f"IMG Advisor: http://{shown}:{port}/")
     server.run(sockets=[listener])
 
 
