@@ -39,6 +39,14 @@ _OPENING = re.compile(
 _LOOSE = re.compile(r"(?<=[?!])\s+|(?<=[a-z]{3})\.\s+(?=[a-z])|\n+")
 
 
+# Ways of saying that something is so.
+_CLAIMS = re.compile(
+    r"\b(?:since|because|as (?:my|the|conrad|ecfmg|a)|given that|now that|of course|so (?:i|my|we|that|how|does|it)|right\?|correct\?|true\?|agreed|no\?|isn.?t it|"
+    r"great\b|good thing|luckily|is it true|i (?:heard|read|thought|know|guess)|they say|told me|my \w+ says|surely|obviously|therefore|anyway|doesn.?t concern)",
+    re.I,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One question of a message. `context` is what it is asked about when it does not say so itself."""
@@ -54,9 +62,12 @@ class Premise:
     id: str
     patterns: tuple[re.Pattern[str], ...]
     section: str
+    asserted: bool = False  # only where the message claims it; a neutral question on the topic is none
     unless: re.Pattern[str] | None = None
 
     def matches(self, text: str) -> bool:
+        if self.asserted and not _CLAIMS.search(text):
+            return False
         return any(p.search(text) for p in self.patterns) and not (self.unless and self.unless.search(text))
 
 
@@ -219,7 +230,7 @@ def read_planner(folder: Path, terms: Terms) -> Planner:
     return Planner(
         terms,
         [Scope(phrase=str(d["phrase"]), status=str(d["status"]), section=str(d.get("section", "")), **_pattern(d)) for d in _entries(folder, "scope.yaml")],
-        [Premise(section=str(d["section"]), **_pattern(d)) for d in _entries(folder, "premises.yaml")],
+        [Premise(section=str(d["section"]), asserted=bool(d.get("asserted")), **_pattern(d)) for d in _entries(folder, "premises.yaml")],
     )
 
 
