@@ -16,9 +16,9 @@ from typing import Any, Literal
 import yaml
 
 from bot.figures import Figure, clean, find, same
+from bot.passage import cells, read_row
 from bot.terms import Terms
 from bot.verify import Verifier
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,28 @@ def statements(guides: Path) -> list[Statement]:
                     sentence = _MARK.sub("", part).strip()
                     if sentence and marks and marks != ["[^advice]"] and sentence[-1] in ".!?":
                         result.append(Statement(sentence, (title, heading), str(path.relative_to(guides).with_suffix(""))))
+    return result
+
+
+def rows(guides: Path) -> list[Statement]:
+    """The table rows of the guides that rest on a source; the header of each stands last in its context."""
+    result: list[Statement] = []
+    for path in sorted(guides.rglob("*.md")):
+        match = re.match(r"---\n(.*?)\n---\n(.*)", path.read_text(encoding="utf-8"), re.S)
+        if not match:
+            continue
+        title, heading, header = str((yaml.safe_load(match[1]) or {}).get("title", "")), "", ""
+        for line in match[2].splitlines():
+            if line.startswith("#"):
+                heading = re.sub(r"\s*\{#.*\}\s*$", "", line.lstrip("# "))
+            if not line.startswith("|"):
+                header = ""
+            elif not header:
+                header = line
+            elif not set(line) <= set("|-: "):
+                row = re.sub(r"\s+(?=\|)", " ", _MARK.sub("", line))
+                if len(cells(row)) == len(cells(header)) and _MARK.search(line):
+                    result.append(Statement(row.strip(), (title, heading, header), str(path.relative_to(guides).with_suffix(""))))
     return result
 
 
@@ -146,6 +168,58 @@ def _spelled(text: str, _: Terms, rng: random.Random) -> Iterator[str]:
         match = re.match(r"(?:" + "|".join(words) + r")\b", figure.shown)
         if match:
             yield _put(text, figure.start, figure.start + match.end(), rng.choice([w for w in words if w != match.group()]))
+
+
+def _name_number(text: str, _: Terms, rng: random.Random) -> Iterator[str]:
+    """ "Step 2 CK" -> "Step 3 CK", "Pathways 1 to 5" -> "Pathways 2 to 5"."""
+    for place in dict.fromkeys((f.start, f.end) for f in find(text) if f.kind == "name" and re.match(r"(?i)step|pathway|conrad", f.shown)):
+        for match in re.finditer(r"\d+", text[place[0] : place[1]]):
+            other = rng.choice([n for n in range(1, 8) if str(n) != match.group()]) if len(match.group()) == 1 else int(match.group()) + 1
+            yield _put(text, place[0] + match.start(), place[0] + match.end(), str(other))
+
+
+def _season(text: str, _: Terms, rng: random.Random) -> Iterator[str]:
+    """ "2026-27" -> "2027-27", "2026-28", "2027-28"."""
+    for match in re.finditer(r"\b(20\d\d)-(\d\d)\b(?!-)", text):
+        if int(match[2]) > 12:
+            first, second = int(match[1]), int(match[2])
+            yield _put(text, match.start(), match.end(), rng.choice([f"{first + 1}-{second}", f"{first}-{second + 1}", f"{first + 1}-{second + 1}"]))
+
+
+def _turned(text: str, _: Terms, rng: random.Random) -> Iterator[str]:
+    """Two digits change places, in digits, apart or in words: "218" -> "281", "2 18", "two hundred eighty-one"."""
+    for figure in _figures(text, "count"):
+        digits = figure.shown
+        if re.fullmatch(r"\d{3}", digits) and digits[1] != digits[2]:
+            other = digits[0] + digits[2] + digits[1]
+            yield _put(text, figure.start, figure.end, rng.choice([other, f"{digits[0]} {digits[1:]}", in_words(int(other))]))
+
+
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+)
+
+
+def in_words(number: int) -> str:
+    """0 to 999."""
+    if number < 20:
+        return _ONES[number]
+    if number < 100:
+        return _TENS[number // 10 - 2] + (f"-{_ONES[number % 10]}" if number % 10 else "")
+    return f"{_ONES[number // 100]} hundred" + (f" {in_words(number % 100)}" if number % 100 else "")
+
+
+def _currency(text: str, _: Terms, rng: random.Random) -> Iterator[str]:
+    for figure in _figures(text, "money"):
+        made = re.sub(r"\$", rng.choice("€£"), figure.shown) if "$" in figure.shown else re.sub(r"(?:US )?dollars?", rng.choice(["euros", "pounds"]), figure.shown)
+        yield _put(text, figure.start, figure.end, made)
+
+
+def _range(text: str, _: Terms, __: random.Random) -> Iterator[str]:
+    """ "from 194 to 196" -> "from 196 to 194"."""
+    for match in re.finditer(r"\bfrom ([$\d][\d,.]*)((?: [a-z]+){0,3}) to ([$\d][\d,.]*\d)", text):
+        yield _put(text, match.start(), match.end(), f"from {match[3]}{match[2]} to {match[1]}")
 
 
 _SWAPS: dict[str, list[list[str]]] = {
@@ -238,6 +312,44 @@ _PAIRS: dict[str, list[tuple[str, str]]] = {
 }  # fmt: skip
 
 
+_PAIRS |= {
+    "limit dropped": [
+        (r"\b(?:at least|at most|up to|no more than|no fewer than|more than|less than|fewer than|at the earliest|no later than) (?=\S)", ""),
+        (r"\bonly (?=\S)", ""), (r" or (?:more|less|fewer|later|older)\b", ""),
+    ],
+    "some to all": [
+        (r"\b(?:[Ss]ome|[Mm]any|[Mm]ost|[Ss]everal|[Aa] few) (?=\w+s\b)", "all "), (r"\busually\b", "always"), (r"\boften\b", "always"),
+        (r"\bsometimes\b", "always"),
+    ],
+    "doubt dropped": [
+        (r" \((?:[^()]*, )?undated[^()]*\)", ""), (r",? (?:that|which) we could not confirm,?", ""), (r"\bunconfirmed ", ""), (r"\ban undated\b", "a"),
+        (r"\bmay (?=[a-z]+ )(?!not\b|be (?:an|old|work|out)\b)", "will "), (r"\bmight\b", "will"),
+    ],
+    "plan to law": [
+        (r"\bproposed\b", "enacted"), (r"\bwould (?!be\b|have\b|not\b)", "will "), (r"\bwould be\b", "is"), (r"\bpending\b", "enacted"),
+        (r"\b[Aa] draft\b", "The final"), (r"\bintroduced\b", "signed into law"),
+    ],
+    "listed to done": [(r"\blisted (?=J-1|H-1B|both)", "sponsors "), (r"\bclaims that (?=\w)", "proves that "), (r"\bis listed (?=at)", "is fixed ")],
+    "past to present": [(r"\bwas (?!not\b|no\b)", "is "), (r"\bwere (?!not\b|no\b)", "are "), (r"\bhad (?!not\b|no\b|been\b)", "has ")],
+    "population widened": [
+        (r"\b[Nn]on-US(?:-citizen)? IMGs?\b", "all IMGs"), (r"(?<!non-)(?<!Non-)\bUS(?:-citizen)? IMGs?\b", "IMGs"), (r"\bUS MD seniors\b", "all applicants"),
+    ],
+}  # fmt: skip
+
+
+def _far_denial(text: str, _: Terms, rng: random.Random) -> Iterator[str]:
+    first = text.split(" ", 1)[0]
+    rest = _lower(text) if first.isalpha() else text
+    yield rng.choice(["It is not the case that ", "It is a myth that ", "Nobody should believe that ", "It is wrong that ", "It is no longer true that "]) + rest
+
+
+def _comparison(text: str, _: Terms, __: random.Random) -> Iterator[str]:
+    """The sides of a comparison change places: "higher for A than for B"."""
+    match = re.search(r"\b(higher|lower|more|fewer|larger|smaller|better|worse)( (?:for|in|among|at|on) )([^,.;()]+?) than\2([^,.;()]+)", text)
+    if match and match[3] != match[4]:
+        yield _put(text, match.start(), match.end(), f"{match[1]}{match[2]}{match[4]} than{match[2]}{match[3]}")
+
+
 def _pair(kind: str) -> Mutator:
     def paired(text: str, _: Terms, __: random.Random) -> Iterator[str]:
         for pattern, new in _PAIRS[kind]:
@@ -262,11 +374,18 @@ def _invented(text: str, _: Terms, rng: random.Random) -> Iterator[str]:
 MUTATORS: dict[str, Mutator] = {
     "digit": _digit, "year": _year, "month": _month, "amount": _amount, "percent": _percent, "unit": _unit, "spelled": _spelled,
     **{f"{kind} swap": _swap(kind) for kind in _SWAPS},
+    "name number": _name_number, "season": _season, "digits turned": _turned, "currency": _currency, "range turned": _range,
     "places traded": _trade, "group swap": _group,
     **{kind: _pair(kind) for kind in _PAIRS},
-    "invented tail": _invented,
+    "invented tail": _invented, "denied from afar": _far_denial, "comparison turned": _comparison,
 }  # fmt: skip
-FIGURE_KINDS = frozenset({"digit", "year", "month", "amount", "percent", "unit", "spelled"})
+FIGURE_KINDS = frozenset(
+    "digit,year,month,amount,percent,unit,spelled,name number,season,digits turned,currency,range turned,cells traded,cell of the next row".split(",")
+)
+
+
+_TRADES = frozenset({"range turned", "name number", "season"})
+"""Kinds whose wrong sentences may have no figure that the true one lacks."""
 
 
 def mutate(statement: Statement, terms: Terms, rng: random.Random, told: frozenset[str] = frozenset()) -> list[Case]:
@@ -275,7 +394,7 @@ def mutate(statement: Statement, terms: Terms, rng: random.Random, told: frozens
     cases: list[Case] = []
     for kind, mutator in MUTATORS.items():
         for made in mutator(text, terms, rng):
-            if made == text or made in told or (kind in FIGURE_KINDS and _still_said(made, text)):
+            if made == text or made in told or (kind in FIGURE_KINDS - _TRADES and _still_said(made, text)):
                 continue
             cases.append(Case(kind, made, (statement.text,), False, statement.context, statement.guide))
     return cases
@@ -348,6 +467,13 @@ def rewritten(text: str, rng: random.Random) -> str | None:
             made, done = changed, done + 1
             if done == 3:
                 break
+    number = re.search(r"(?<![\d$.,-])\b([1-9]\d?)\b (?=[a-z]+s\b)(?!percent)", made)
+    if number and rng.random() < 0.5 and not re.search(r"\d ?(?:to|or|-|and) ?$", made[: number.start()]) and find(number.group(1))[0].kind == "count":
+        if not any(f.kind in ("date", "name", "ref", "clock") and f.start <= number.start() < f.end for f in find(made)):
+            made, done = _put(made, number.start(1), number.end(1), in_words(int(number[1]))), done + 1
+    figure = next(iter(_figures(made, "money", "percent")), None)
+    if figure and rng.random() < 0.3:
+        made, done = _put(made, figure.start, figure.end, f"**{figure.shown}**"), done + 1
     return made if done else None
 
 
@@ -367,6 +493,8 @@ def faithful(sentences: Sequence[Statement], *, seed: int = 7, verbatim: int = 2
         joiner = rng.choice(["; ", ", and "])
         text = first.text.rstrip(".") + joiner + _lower(second.text)
         result.append(Case("two facts joined", text, (a.text, b.text), True, a.context, a.guide))
+    for s in pool[:60]:
+        result.append(Case("dated", s.text.rstrip(".") + " (as of March 2026).", (s.text,), True, s.context, s.guide, ("2026-03",)))
     for s in pool:
         if sum(c.kind == "rewritten by rule" for c in result) >= rules:
             break
@@ -412,11 +540,95 @@ def misquoted(sentences: Sequence[Statement], paraphrases: Iterable[Paraphrase],
     return result
 
 
+def crossed(sentences: Sequence[Statement], *, seed: int = 7, wanted: int = 100) -> list[Case]:
+    """A sentence with a figure of its neighbour, citing both."""
+    rng = random.Random(seed)
+    pairs = [(a, b) for a, b in zip(sentences, sentences[1:], strict=False) if a.guide == b.guide and a.text != b.text]
+    rng.shuffle(pairs)
+    result: list[Case] = []
+    for a, b in pairs:
+        text, other = clean(a.text), clean(b.text)
+        mine, theirs = _figures(text, "count", "money", "percent", "span"), _figures(other, "count", "money", "percent", "span")
+        for figure in mine:
+            free = [f for f in theirs if f.kind == figure.kind and f.unit == figure.unit and not any(same(f, g) for g in mine)]
+            if free:
+                made = _put(text, figure.start, figure.end, rng.choice(free).shown)
+                result.append(Case("figure of another quote", made, (a.text, b.text), False, a.context, a.guide))
+                break
+        if len(result) == wanted:
+            break
+    return result
+
+
+def tabled(found: Sequence[Statement], *, seed: int = 7, wanted: int = 100) -> list[Case]:
+    """Rows read aloud: right, with two values traded, and with a value of the next row."""
+    rng = random.Random(seed)
+    at = list(range(len(found)))
+    rng.shuffle(at)
+    pools: dict[str, list[Case]] = defaultdict(list)
+    for i in at:
+        row, header = found[i], found[i].context[-1]
+        values = cells(row.text)
+        context, quotes, guide = row.context, (row.text,), row.guide
+
+        def made(kind: str, changed: list[str], supported: bool = False) -> None:
+            text = read_row("| " + " | ".join(changed) + " |", header)  # noqa: B023 - used in this round only
+            pools[kind].append(Case(kind, text, quotes, supported, context, guide))  # noqa: B023
+
+        made("row aloud", values, True)
+        figured = [n for n in range(1, len(values)) if any(f.kind != "name" for f in find(values[n]))]
+        pairs = [(n, m) for n in figured for m in figured if n < m and not _alike(values[n], values[m])]
+        if pairs:
+            n, m = rng.choice(pairs)
+            made("cells traded", [*values[:n], values[m], *values[n + 1 : m], values[n], *values[m + 1 :]])
+        after = found[i + 1] if i + 1 < len(found) else row
+        if after.context == row.context:
+            others = cells(after.text)
+            columns = [n for n in figured if not _alike(values[n], others[n]) and find(others[n])]
+            if columns:
+                n = rng.choice(columns)
+                changed = [*values[:n], others[n], *values[n + 1 :]]
+                text = read_row("| " + " | ".join(changed) + " |", header)
+                pools["cell of the next row"].append(
+                    Case("cell of the next row", text, (row.text, after.text), False, context, guide)
+                )  # fmt: skip
+    return [case for pool in pools.values() for case in _spread(pool, wanted)]
+
+
+def _alike(value: str, other: str) -> bool:
+    return [f.key for f in find(value)] == [f.key for f in find(other)]
+
+
+def spoiled(paraphrases: Iterable[Paraphrase], sentences: Sequence[Statement], terms: Terms, *, seed: int = 7, wanted: int = 300) -> list[Case]:
+    """Paraphrases written by hand, then made wrong: nothing in them is a copy that a comparison word by word could hold on to."""
+    rng = random.Random(seed)
+    pools: dict[str, list[Case]] = defaultdict(list)
+    for case in paraphrased(paraphrases, sentences):
+        quote = clean(case.quotes[0])
+        for made in mutate(Statement(case.text, case.context, case.guide), terms, rng):
+            if made.kind in _UNSURE or (made.kind in FIGURE_KINDS - _TRADES and _still_said(made.text, quote)):
+                continue
+            pools[made.kind].append(Case("paraphrase made wrong", made.text, case.quotes, False, case.context, case.guide))
+    result: list[Case] = []
+    while len(result) < wanted and any(pools.values()):
+        for pool in pools.values():
+            if pool:
+                result.append(pool.pop(rng.randrange(len(pool))))
+    return result[:wanted]
+
+
+_UNSURE = frozenset({"before or after", "only or except", "opposite", "places traded", "limit dropped", "past to present", "doubt dropped", "some to all"})
+"""Kinds that may leave a paraphrase true: what it says in the other order, or adds in its own words."""
+
+
 def verifier_cases(guides: Path, paraphrases: Path, terms: Terms, *, seed: int = 7) -> list[Case]:
     """The whole set, wrong and right."""
     found = statements(guides)
     by_hand = read_paraphrases(paraphrases) if paraphrases.is_file() else []
-    return [*mutated(found, terms, seed=seed), *misquoted(found, by_hand, seed=seed), *faithful(found, seed=seed), *paraphrased(by_hand, found)]
+    return [
+        *mutated(found, terms, seed=seed), *misquoted(found, by_hand, seed=seed), *crossed(found, seed=seed), *spoiled(by_hand, found, terms, seed=seed),
+        *tabled(rows(guides), seed=seed), *faithful(found, seed=seed), *paraphrased(by_hand, found),
+    ]  # fmt: skip
 
 
 @dataclass(slots=True)

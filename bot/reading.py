@@ -117,7 +117,8 @@ class Token:
 
     @property
     def denies(self) -> bool:
-        return self.kind == "axis" and (self.key == "not" or self.denied or (self.sign < 0 and self.key in _DENYING_AXES))
+        """Whether it says that something is not so: "not optional" does not."""
+        return self.kind == "axis" and (self.key == "not" or (self.sign < 0 if self.key in _DENYING_AXES else self.denied))
 
 
 @dataclass(slots=True, weakref_slot=True)

@@ -94,19 +94,20 @@ class Verifier:
         self, text: str, units: list[str], context: Sequence[str], as_of: Sequence[str], as_shown: tuple[str, ...], reasons: list[str]
     ) -> Verdict:
         text, opening = _without_yes_or_no(_without_emphasis(text))
-        headers = [c for c in (*units, *context) if c.lstrip().startswith("|")]
+        headers = [c for c in (*context, *units) if c.lstrip().startswith("|")]
         said = self._read(text)
-        # A row of a table is read with its header, each value under the name of its column; but a header alone gives no figure.
+        # A row of a table is read with its header, each value under the name of its column.
         quoted = [self._read(_aloud(unit, headers)) for unit in units]
-        sources = [find(unit) for unit in units]
+        sources = [find(unit) for unit in (*units, *(_header_of(u, headers) for u in units if u.startswith("|")))]
         around = self._read(" . ".join(c for c in context if c not in headers)) if context else None
         missing = self._figures(said, sources, as_of, reasons)
         self._names(said, quoted, [*quoted, *([around] if around else []), *(self._read(h) for h in headers)], around, reasons)
         borne, bearers = self._borne(said, quoted, around)
         merged = [quoted[i] for i in sorted(set(bearers))] or quoted
-        for unit in units:
-            if unit.startswith("|"):
-                self._cells(text, unit, headers, reasons)
+        rows = [unit for unit in units if unit.startswith("|")]
+        if rows and not any(self._keeps_cells(text, row, _header_of(row, headers)) for row in rows):
+            reasons.append("a value stands under another column or beside another label")
+        _ranges(said, quoted, reasons)
         self._changes(said, quoted, reasons)
         self._kept(said, merged, reasons)
         self._polarity(said, merged, reasons)
@@ -184,6 +185,10 @@ class Verifier:
                 reasons.append(f"names {written}, the quote does not")
             if len(set(group)) < len(group):
                 reasons.append(f"names one thing twice: {written}")
+        names = [f for f in said.figures if f.kind == "name"]
+        for one, two in zip(names, names[1:], strict=False):
+            if one.value == two.value and one.end <= two.start and re.fullmatch(r",? ?(?:and|or|&|/)? ?", said.text[one.end : two.start]):
+                reasons.append(f"names one thing twice: {one.shown}")
         pairs = [(a.key, b.key) for a, b in zip(said.tokens, said.tokens[1:], strict=False) if a.kind == b.kind == "entity" and a.part == b.part]
         twice = {a for a, b in pairs if a == b and self.terms.entities[a].kind in ("exam", "pathway", "visa")}
         if twice and not any(a.key == b.key and a.key in twice for r in everything for a, b in zip(r.tokens, r.tokens[1:], strict=False)):
@@ -255,6 +260,9 @@ class Verifier:
         if {1} == set(said.axes.get("tense", ())) and {-1} == set(here.get("tense", ())):
             reasons.append("tense differs")
         self._modals(mine, theirs, said, here, reasons)
+        groups = {i for r in quoted for i, kind in r.entities.items() if kind == "group"}
+        if groups and ("school" in said.axes and "school" not in here) and not any(kind == "group" for kind in said.entities.values()):
+            reasons.append("leaves out of whom the quote speaks")
 
     def _signs(self, name: str, said: Reading, here: dict[str, Counter[int]], tokens: list[Token], reasons: list[str]) -> None:
         have = here.get(name, Counter())
@@ -299,7 +307,7 @@ class Verifier:
         for name, other in (("duty", "permit"), ("permit", "duty")):
             have, against = here.get(name, Counter()), here.get(other, Counter())
             for marker in [m for m in mine if m.token.key == name and m.token.sign > 0 and not m.token.denied]:
-                if said.axes.get(other, Counter())[1]:
+                if said.axes.get(other, Counter())[1] >= max(1, against[1]):
                     continue
                 if against[1] and not have[1] and (name == "permit" or not narrowed):
                     reasons.append("must and may differ")
@@ -328,7 +336,9 @@ class Verifier:
             if said and not any(scene & other for other in [*here, *soft_here]):
                 reasons.append("negation differs")
                 return
-        if any(t.kind == "word" and t.key in self.polarity.untrue for t in mine) and not there and not soft_there:
+        if len(here) > len(there) + len(soft_there):
+            reasons.append("negation differs")
+        if any(t.kind == "word" and t.key in self.polarity.untrue for t in mine) and not any(t.key in self.polarity.untrue for t in theirs):
             reasons.append("calls something untrue that the quote does not")
 
     def _is_denying(self, token: Token) -> bool:
@@ -386,7 +396,9 @@ class Verifier:
             if matched >= 4 and (matched >= NEAR_COPY * len(theirs) or matched >= 0.75 * len(mine)):
                 near.append((theirs, matcher.get_opcodes(), [range(b.a, b.a + b.size) for b in blocks if b.size > 1], matched))
         for n, (theirs, ops, _, matched) in enumerate(near):
-            told = [stretch for i, item in enumerate(near) if i != n for stretch in item[2]]
+            told = [
+                stretch for i, item in enumerate(near) if i != n and (item[3] >= matched or item[3] >= 0.9 * len(item[0])) for stretch in item[2]
+            ]
             change = _Change(mine, theirs)
             for op, a, b, c, d in ops:
                 if op == "equal" or any(max(a - 1, 0) in stretch and min(b, len(mine) - 1) in stretch for stretch in told):
@@ -417,6 +429,8 @@ class Verifier:
                 return "negation differs"
             if undenied and not any(self._is_denying(t) and change.surplus(t) > 0 for t in change.mine):
                 return "negation differs"
+        if {t.key for t in plus if t.denies} | {t.key for t in minus if t.denies} == {"duty", "permit"} and denied and undenied:
+            return "must and may differ"
         have = {t.mark for t in lost}
         got = {t.mark for t in gained}
         plus = [t for t in plus if change.surplus(t) > 0 or (t.key == "only" and not change.moved_along(t))]
@@ -427,8 +441,9 @@ class Verifier:
                 continue
             if ("axis", t.key, -t.sign) in have and not (axis.negative and undenied):
                 return f"{t.key} differs"
-            if (t.key in _TELLING or (t.key, t.sign) in _TELLING) and not any(r.has(t.mark) for r in quoted):
-                if not (axis.strict and any(self._covers_strict(t.key, t.sign, r.axes, r.tokens) for r in quoted)):
+            if t.key in _TELLING or (t.key, t.sign) in _TELLING:
+                told = sum(x.mark == t.mark for x in change.mine) <= sum(x.mark == t.mark for r in quoted for x in r.tokens)
+                if not told and not (axis.strict and self._instead_of_strict(t, change)):
                     return f"{t.key} is not in the quote"
             if t.key == "duty" and ("axis", "permit", 1) in have or t.key == "permit" and ("axis", "duty", 1) in have:
                 return "must and may differ"
@@ -438,11 +453,22 @@ class Verifier:
             if t.key in _BINDING or (t.key, t.sign) in _BINDING:
                 lines = self.polarity.groups.get(stem(t.word), frozenset())
                 if not any(
-                    x.key in _INSTEAD.get(t.key, ()) or (x.kind == "word" and self.polarity.groups.get(x.key, frozenset()) & lines)
-                    for x in (*gained, *(x for x in change.mine if x.kind == "axis" and change.surplus(x) > 0))
+                    (x.key in self.polarity.reporting if t.key == "claim" else False) or x.key in _INSTEAD.get(t.key, ()) or (x.kind == "word" and self.polarity.groups.get(x.key, frozenset()) & lines)
+                    for x in (*gained, *(x for x in change.mine if change.surplus(x) > 0 and (x.kind == "axis" or t.key == "claim")))
                 ):
                     return f"{t.key} is left out"
         return ""
+
+    def _instead_of_strict(self, token: Token, change: _Change) -> bool:
+        """What the quote has in the place of a strict word: "except" or a denial for "only", "over" for "at least"."""
+        gone = [t for t in change.theirs if change.surplus(t) < 0]
+        if token.key == "only":
+            return any(t.denies or self._is_denying(t) or t.mark == ("axis", "condition", -1) for t in gone)
+        axes: dict[str, Counter[int]] = {}
+        for t in gone:
+            if t.kind == "axis":
+                axes.setdefault(t.key, Counter())[t.sign] += 1
+        return self._covers_strict(token.key, token.sign, axes, change.theirs)
 
     def _doubled(self, mine: list[Token], theirs: list[Token], quoted: list[Reading]) -> bool:
         """A figure told more often than the quotes tell it, where another of its kind is told less often."""
@@ -489,9 +515,8 @@ class Verifier:
     def _kind(self, token: Token) -> str:
         return self.terms.entities[token.key].kind if token.kind == "entity" else token.same_kind
 
-    def _cells(self, text: str, row: str, headers: list[str], reasons: list[str]) -> None:
-        """A row read aloud or copied keeps each value under its own column."""
-        header = _header_of(row, headers)
+    def _keeps_cells(self, text: str, row: str, header: str) -> bool:
+        """Whether a row read aloud or copied keeps each value under its own column; other sentences do not come into it."""
         values = cells(row)
         if text.startswith("|"):
             told = cells(text)
@@ -499,20 +524,18 @@ class Verifier:
         else:
             label, dash, rest = text.partition(" — ")
             if not header or not dash:
-                return
+                return True
             names = cells(header)
-            pairs = [(label, values[0])]
+            pairs = []
             for item in rest.rstrip(".").split("; "):
                 name, colon, value = item.partition(": ")
                 column = next((i for i, n in enumerate(names) if i and _bare(n) == _bare(name)), None)
                 if colon and column is not None:
                     pairs.append((value, values[column]))
-            if len(pairs) < 2:
-                return
-        for told_value, value in pairs:
-            if [f.key for f in find(told_value)] != [f.key for f in find(value)] and _bare(told_value) != _bare(value):
-                reasons.append("a value stands under another column")
-                return
+            if not pairs:
+                return True
+            pairs.append((label, values[0]))
+        return all(_bare(told) == _bare(value) or (_keys(told) and _keys(told) == _keys(value)) for told, value in pairs)
 
     # -- meaning ---------------------------------------------------------------------------------------------------
 
@@ -585,7 +608,7 @@ _TELLING: frozenset[str | tuple[str, int]] = frozenset(
     {"only", "bound", "than", "sure", "official", ("always", 1), ("plan", 1), ("claim", 1), ("condition", -1), ("many", 1)}
 )
 _BINDING: frozenset[str | tuple[str, int]] = frozenset(
-    {"only", "bound", "than", "doubt", ("condition", -1), ("condition", 1), ("always", -1), ("permit", 1), ("plan", -1), ("many", -1), ("amount", -1)}
+    {"only", "bound", "than", "doubt", ("condition", -1), ("condition", 1), ("always", -1), ("permit", 1), ("plan", -1), ("claim", -1), "many", ("amount", -1)}
 )
 _INSTEAD = {
     "permit": frozenset({"permit", "possibl", "sometim", "perhap", "abl", "accept", "duty"}), "condition": frozenset({"only", "condition", "order", "need"}),
@@ -754,6 +777,27 @@ def _priced(figure: Figure, source: Iterable[Figure]) -> bool:
     )
 
 
+def _keys(text: str) -> list[str]:
+    return [f.key for f in find(text)]
+
+
+def _ranges(said: Reading, quoted: list[Reading], reasons: list[str]) -> None:
+    """ "From 194 to 196" is not "from 196 to 194"."""
+    theirs = {pair for reading in quoted for pair in _stretches(reading)}
+    for one, two in _stretches(said):
+        if (two, one) in theirs and (one, two) not in theirs:
+            reasons.append("the two ends of a range have changed places")
+
+
+def _stretches(reading: Reading) -> Iterator[tuple[str, str]]:
+    figures = [f for f in reading.figures if f.kind != "name"]
+    for i, one in enumerate(figures):
+        for two in figures[i + 1 : i + 3]:
+            gap = reading.text[one.end : two.start]
+            if one.kind == two.kind and one.key != two.key and re.search(r"(?:^| )(?:to|through) (?:\w+ )?$|^ ?- ?$", gap) and len(gap) < 40:
+                yield one.key, two.key
+
+
 def _header_of(row: str, headers: Sequence[str]) -> str:
     width = len(cells(row))
     return next((h for h in headers if h != row and len(cells(h)) == width), "")
@@ -826,11 +870,11 @@ def _spelt_out(text: str, at: int, words: set[str]) -> bool:
 
 
 def _rows_aloud(units: Sequence[str], context: Sequence[str]) -> Iterator[str]:
-    """Cited table rows as they are read aloud, under a header that is cited with them or stands in the context."""
-    headers = [c for c in (*units, *context) if c.lstrip().startswith("|")]
+    """Cited table rows as they are read aloud, under a header that stands in the context or is cited with them."""
+    headers = [c for c in (*context, *units) if c.lstrip().startswith("|")]
     for unit in units:
         if unit.startswith("|"):
-            yield from (read_row(unit, header) for header in headers if header != unit)
+            yield read_row(unit, _header_of(unit, headers))
             yield read_row(unit, "")
 
 
