@@ -28,7 +28,7 @@ from ingest.statements import Statement
 
 # Weighted word overlap (Dice, 0 to 1) from which two statements are taken to be about the same thing. Set on the guides of November 2026 so
 # that few pairs are named that are not worth a look, and checked with the contradictions of tests/ingest/planted.yaml.
-ALIKE = {"figure": 0.58, "date": 0.62, "denial": 0.6, "name": 0.72}
+ALIKE = {"figure": 0.54, "date": 0.62, "denial": 0.6, "name": 0.72}
 ALIKE_SAME_FACT = {"figure": 0.42, "date": 0.5, "denial": 0.5, "name": 0.6}  # both rest on the same fact: they should say the same
 AROUND = 0.3  # overlap of the words around the two figures
 AROUND_MANY = 0.55  # the same where either side has several figures to choose from
@@ -224,7 +224,7 @@ class _Reader:
     def __init__(self, terms: Terms, polarity: Polarity) -> None:
         self.terms = terms
         self.polarity = polarity
-        self.places = frozenset(w for e in terms.entities.values() if e.kind in ("state", "country") for w in e.name.lower().split())
+        self.places = _place_words(terms)
         self._entities: dict[str, dict[str, set[str]]] = {}
 
     def read(self, statement: Statement) -> _Claim:
@@ -256,7 +256,8 @@ class _Reader:
             frozenset(years or _years(f"{first_cell} {statement.head}") or _years(f"{statement.headings[-1]} {' '.join(statement.facts)}"))
             | valid,
             frozenset(word for word, n in Counter(self._group(stem(w)) for w in _words(told)).items() if n > 1),
-            (_proper_words(told) - self.places) | (_stems(first_cell) - own),
+            (_proper_words(_CELL_NAME.sub(r"\1", told) if first_cell else told) - self.places)
+            | (frozenset(_words(first_cell)) - STOP - own),
             self._signs(_CELL_NAME.sub(r"\1", told[len(first_cell) :]) if first_cell else told),
             frozenset((m[1], m[2]) for m in _LABEL.finditer(told.lower())),
             bool(_PAST & set(re.findall(r"[a-z-]+", told.lower()))),
@@ -341,6 +342,11 @@ class _Reader:
                 break
             words += [token] if isinstance(token, str) else []
         return frozenset(self._group(word) for word in _stems(" ".join(words)))
+
+
+def _place_words(terms: Terms) -> frozenset[str]:
+    """Words of the names of states and countries: they are compared as named things, not as names of hospitals or people."""
+    return frozenset(word for e in terms.entities.values() if e.kind in ("state", "country") for word in e.name.lower().split())
 
 
 def _words(text: str) -> list[str]:
@@ -482,7 +488,7 @@ def _other_subject(a: _Claim, b: _Claim, shared: bool) -> bool:
         x, y = a.named[kind], b.named[kind]
         if x != y and not (x <= y or y <= x):
             return True
-        if bool(x) != bool(y) and not shared and len(x | y) <= 2 and kind in ("state", "country", "specialty", "group"):
+        if bool(x) != bool(y) and not shared and len(x | y) <= 2 and kind in ("state", "country", "exam", "specialty", "group"):
             return True
     if {kind for kind, _ in a.labels} & {kind for kind, _ in b.labels} and not a.labels & b.labels:
         return True
@@ -534,6 +540,7 @@ class _Comparison:
         self.weight = weight
         self._named: dict[str, dict[str, set[str]]] = {}
         self._terms = terms
+        self._places = _place_words(terms)
 
     def unlike(self, a: _Claim, b: _Claim, xs: tuple[_Slot, ...], ys: tuple[_Slot, ...], shared: bool) -> list[tuple[Figure, Figure]]:
         """Figures that stand in the same words with another value, the closest pair first."""
@@ -569,7 +576,7 @@ class _Comparison:
             years = x.years or a.years, y.years or b.years
             if years[0] and years[1] and not years[0] & years[1]:
                 return False
-        names = _proper_words(x.clause), _proper_words(y.clause)
+        names = _proper_words(x.clause) - self._places, _proper_words(y.clause) - self._places
         return not (names[0] and b.proper and not names[0] & b.proper or names[1] and a.proper and not names[1] & a.proper)
 
     def _found(self, clause: str) -> dict[str, set[str]]:
@@ -600,7 +607,7 @@ class _Comparison:
                     continue
                 if any(other.sign < 0 and _overlap(sign.near, other.near, self.weight) >= 0.25 for other in b.signs):
                     continue
-                if len(sign.about) < 2 and alike < 0.85 or a.repeated & {sign.next}:
+                if len(sign.about) < 2 and alike < (0.7 if a.facts & b.facts else 0.85) or a.repeated & {sign.next}:
                     continue
                 if sign.next in b.words and self._part(sign.about, b.words) >= 0.6:
                     return True
