@@ -209,11 +209,13 @@ def _unusable(f: _Folder, errors: Iterable[DocumentError]) -> None:
 
 # Copies, previews and test hosts: the address works today, but it is not the page that the source's owner stands for.
 _UNUSABLE = re.compile(
-    r"^https?://(?:raw\.|gist\.|cdn\.)?(?:githubusercontent|jsdelivr)\b|^https?://github\.com/[^/]+/[^/]+/(?:blob|raw|tree)/"
-    r"|^https?://(?:web\.archive\.org|archive\.(?:ph|today|is)|r\.jina\.ai|webcache\.googleusercontent\.com|translate\.goog)"
-    r"|^https?://(?:[\w.-]*\.)?(?:staging|stage|preview|test|dev|uat)[.-]|^https?://(?:staging|stage|preview|uat)\w*[.-]"
-    r"|\.(?:kinsta\.cloud|wpengine\.com|vercel\.app|netlify\.app|herokuapp\.com|pages\.dev|azurewebsites\.net|amazonaws\.com|cloudfront\.net)(?:[/:]|$)"
-    r"|^https?://(?:localhost|\d{1,3}(?:\.\d{1,3}){3})\b",
+    r"^https?://(?:"
+    r"(?:raw\.|gist\.|cdn\.)?(?:githubusercontent|jsdelivr)\b|github\.com/[^/]+/[^/]+/(?:blob|raw|tree)/"
+    r"|(?:web\.archive\.org|webarchive\.[\w.]+|archive\.(?:ph|today|is)|r\.jina\.ai|webcache\.googleusercontent\.com|translate\.goog)"
+    r"|(?:[\w-]+\.)*(?:staging|stage|preview|test|dev|uat|qa|webiis)\d*[.-]|(?:staging|stage|preview|uat)\w*[.-]|(?:ftp|print|ww)\."
+    r"|[\w.-]*\.(?:kinsta\.cloud|wpengine\.com|vercel\.app|netlify\.app|herokuapp\.com|pages\.dev|azurewebsites\.net|amazonaws\.com)\b"
+    r"|[\w.-]*\.(?:cloudfront\.net|episerver\.net|hs-sites\.com|interakty\.com|5y1\.org)\b"
+    r"|localhost\b|\d{1,3}(?:\.\d{1,3}){3}\b|[\w.-]+\.(?:[:/]|$))",
     re.I,
 )
 

@@ -169,6 +169,8 @@ def test_long_sections_and_sentences(tmp_path: Path) -> None:
         "https://web.archive.org/web/2020/https://board.example.gov/rule",
         "https://staging-board.example.gov/rule",
         "https://board.kinsta.cloud/rule",
+        "https://qa00.board.example.gov/rule",
+        "https://board.example.gov./rule",
         "http://192.168.1.5/rule",
     ],
 )
