@@ -6,11 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bot.evidence import Evidence
+from bot.passage import Passage
 from bot.retrieve import STRICT, Found
 
-# Logistic regression on tests/golden (see `img-advisor eval --fit`): each signal is about 0..1.
-COEFFICIENTS = {"bias": -5.0, "passage": 3.5, "cosine": 3.0, "coverage": 3.0, "unknown": -2.5, "missing": -2.5, "margin": 0.0}
+TOP = 3
+"""Passages looked at: an answer is made of the best few."""
+
+# Logistic regression on tests/golden (`make fit`); each signal is about 0..1.
+COEFFICIENTS = {
+    "bias": -6.0, "passage": 3.5, "cosine": 3.0, "question": 1.0, "coverage": 2.0, "span_coverage": 1.0, "unknown": -2.5, "missing": -2.5,
+    "proper": -3.0, "year": -2.0, "rarest": -1.0, "lead": 0.5,
+}  # fmt: skip
 THRESHOLD = 0.5
 
 
@@ -18,7 +24,7 @@ THRESHOLD = 0.5
 class Judgement:
     answerable: bool
     probability: float
-    missing: tuple[str, ...]  # names of the question that the evidence does not name
+    missing: tuple[str, ...]  # ids of things the question names and the evidence does not
     signals: dict[str, float]
 
 
@@ -26,23 +32,43 @@ def judge(found: Found) -> Judgement:
     signals = signals_of(found)
     probability = _probability(signals)
     missing = tuple(sorted(_missing(found)))
-    return Judgement(probability >= THRESHOLD and not _guarded(found, missing), round(probability, 4), missing, signals)
+    guarded = bool(missing) and len(missing) == len(found.query.named(STRICT))
+    return Judgement(probability >= THRESHOLD and not guarded, round(probability, 4), missing, signals)
 
 
 def signals_of(found: Found) -> dict[str, float]:
-    """Signals of the best three passages; all zero when nothing was found."""
+    """Signals of the best passages; all zero when nothing was found."""
     if not found.passages:
         return {name: 0.0 for name in COEFFICIENTS if name != "bias"}
-    top = found.passages[:3]
-    core = found.query.core
+    top = found.passages[:TOP]
+    query = found.query
+    best = top[0]
+    fifth = found.passages[min(4, len(found.passages) - 1)]
     return {
-        "passage": top[0].score,
-        "cosine": max(p.cosine for p in top),
+        "passage": best.score,
+        "cosine": max(p.details["span"] for p in top),
+        "question": max(p.details["question"] for p in top),
         "coverage": max(p.coverage for p in top),
-        "unknown": len(found.unknown) / len(core) if core else 0.0,
-        "missing": len(_missing(found)) / max(len(found.query.named(STRICT)), 1),
-        "margin": found.passages[0].score - found.passages[min(4, len(found.passages) - 1)].score,
+        "span_coverage": max(p.details["span_coverage"] for p in top),
+        "unknown": len(found.unknown) / len(query.core) if query.core else 0.0,
+        "missing": len(_missing(found)) / max(len(query.named(STRICT)), 1),
+        "proper": min(p.details["proper"] for p in top),
+        "year": min(_years_missing(query.years, p) for p in top),
+        "rarest": min(p.details["rarest"] for p in top),
+        "lead": best.details["score"] - fifth.details["score"],
     }
+
+
+def _years_missing(years: frozenset[str], passage: Passage) -> float:
+    if not years:
+        return 0.0
+    text = " ".join([*passage.chunk.heading, passage.text])
+    return sum(not _says_year(text, year) for year in years) / len(years)
+
+
+def _says_year(text: str, year: str) -> bool:
+    """Also where the text has "2026-27" or "2025/26"."""
+    return year in text or f"{int(year) - 1}-{year[2:]}" in text or f"{int(year) - 1}/{year[2:]}" in text
 
 
 def _probability(signals: dict[str, float]) -> float:
@@ -51,29 +77,6 @@ def _probability(signals: dict[str, float]) -> float:
 
 
 def _missing(found: Found) -> set[str]:
-    """Strict names of the question that no good evidence names, in its sentence or its chunk."""
-    named = found.query.named(STRICT)
-    good: set[str] = set()
-    for passage in found.passages[:3]:
-        good |= passage.chunk.entities
-    return set(named - good)
-
-
-def _guarded(found: Found, missing: tuple[str, ...]) -> bool:
-    """The entity guard: a state or exam or visa that is asked about and absent from the evidence."""
-    named = found.query.named(STRICT)
-    return bool(named) and len(missing) == len(named)
-
-
-def usable(evidence: Evidence, found: Found, facets: frozenset[str]) -> bool:
-    """Whether a sentence may answer: it must not speak of another state, exam … than the one asked about."""
-    asked: dict[str, set[str]] = {}
-    for ident, kind in found.query.entities.items():
-        asked.setdefault(kind, set()).add(ident)
-    present = evidence.span.entities | facets
-    return not any(kind in ("state", "exam", "visa", "pathway", "waiver") and not (idents & present) and _others(present, kind, idents, found) for kind, idents in asked.items())
-
-
-def _others(present: frozenset[str], kind: str, idents: set[str], found: Found) -> bool:
-    prefix = {"state": "state", "exam": "step", "pathway": "pathway"}.get(kind, "")
-    return bool(prefix) and any(p.startswith(prefix) and p not in idents for p in present)
+    """Strict names of the question that none of the best passages names."""
+    present = frozenset().union(*(p.chunk.entities for p in found.passages[:TOP]))
+    return set(found.query.named(STRICT) - present)

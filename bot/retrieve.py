@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 from rapidfuzz.distance import OSA
-from rapidfuzz.process import extractOne
+from rapidfuzz.process import extract
 from spellchecker import SpellChecker
 
 from bot.evidence import Evidence
@@ -36,8 +37,8 @@ RIVALS = frozenset({*STRICT, "specialty", "country", "group"})
 
 # Weights of the passage score, fitted on tests/golden by listwise logistic regression (`make fit`); all features are about 0..1.
 WEIGHTS = {
-    "chunk": 3.9, "span": 4.1, "span2": 1.1, "question": 4.5, "question2": 1.8, "keywords": 2.9, "coverage": 0.9, "span_coverage": 1.0,
-    "named": 0.6, "missing": -0.6, "rival": -0.4, "proper": -1.5,
+    "chunk": 2.4, "span": 2.2, "question": 4.2, "question2": 2.7, "keywords": 4.2, "coverage": 1.1, "span_coverage": 0.8, "named": 0.1,
+    "missing": -0.2, "rival": -0.1, "proper": -0.8,
 }  # fmt: skip
 SPAN_WEIGHTS = {"cosine": 1.0, "coverage": 1.0, "passage": 1.0, "named": 0.35, "rival": -0.9, "proper": -0.8, "opening": 0.25}
 
@@ -67,6 +68,7 @@ class Query:
     core: dict[str, tuple[frozenset[int], ...]]  # word that must be covered -> the terms that cover it, any one set
     entities: dict[str, str]  # id -> kind
     proper: frozenset[str] = frozenset()  # words of `core` that are names
+    years: frozenset[str] = frozenset()  # years asked about; not those of the asker's own life
     read_as: dict[str, str] = field(default_factory=dict)  # misspelt word -> word
 
     def named(self, kinds: frozenset[str]) -> frozenset[str]:
@@ -92,10 +94,11 @@ class Retriever:
         self._synonyms = polarity.synonyms if polarity else {}
         self._embed = embed
         self.scale = self._scale()
-        self._words, self._names = self._surface_words()
+        self._counts, self._names = self._surface_words()
         self._by_initial: dict[str, list[str]] = {}
-        for word in self._words:
+        for word in self._counts:
             self._by_initial.setdefault(word[0], []).append(word)
+        self._rarest = index.keywords.rarity("\0")
         self._facets = lru_cache(maxsize=20_000)(lambda row: heading_entities(terms, self.index.chunks[row]))
 
     def _scale(self) -> Scale:
@@ -110,17 +113,17 @@ class Retriever:
         cosines = np.einsum("ij,ij->i", vectors[a], vectors[b])[a != b]
         return Scale(float(cosines.mean()), max(float(cosines.std()), 0.01))
 
-    def _surface_words(self) -> tuple[frozenset[str], frozenset[str]]:
-        """All words of the corpus, and those of them that only ever stand with a capital inside a sentence: names."""
-        small: set[str] = set()
-        capital: set[str] = set()
+    def _surface_words(self) -> tuple[Counter[str], frozenset[str]]:
+        """How often each word stands in the corpus, and those words that only ever stand with a capital inside a sentence: names."""
+        small: Counter[str] = Counter()
+        capital: Counter[str] = Counter()
         for chunk in self.index.chunks:
             text = " ".join([*chunk.heading, chunk.text, *chunk.questions])
             if not text.isascii():
                 text = fold_case(text)
             small.update(_SMALL.findall(text))
             capital.update(word.lower() for word in _CAPITAL.findall(text))
-        return frozenset(small | capital), frozenset(capital - small)
+        return small + capital, frozenset(capital.keys() - small.keys())
 
     # -- reading the question --------------------------------------------------------------------------------------
 
@@ -132,7 +135,8 @@ class Retriever:
         tokens = self.terms.tokens(text)
         core = {t: self._alternatives(t, text) for t in tokens if not t.isdigit() and "-" not in t and t not in _ASKING}
         proper = frozenset(stem(w) for w in _WORD.findall(fold(text)) if w in self._names and w not in STOP) & set(core) - set(entities)
-        return Query(self.terms.expanded(whole), tuple(self.terms.tokens(whole, expand=True)), core, entities, proper, read_as)
+        years = frozenset(_YEAR.findall(_OWN_YEAR.sub("", fold(text))))
+        return Query(self.terms.expanded(whole), tuple(self.terms.tokens(whole, expand=True)), core, entities, proper, years, read_as)
 
     def _alternatives(self, token: str, text: str) -> tuple[frozenset[int], ...]:
         plain = next((self.terms.spelled_out(w) for w in fold(text).split() if self.terms.is_abbreviation(w.strip(",.?!")) and stem(w) == token), ())
@@ -145,17 +149,18 @@ class Retriever:
 
         def nearest(match: re.Match[str]) -> str:
             word = fold(match.group())
-            if word in self._words or word in STOP or not (word.isalpha() and word.isascii()) or self.terms.is_abbreviation(word):
+            if word in self._counts or word in STOP or not (word.isalpha() and word.isascii()) or self.terms.is_abbreviation(word):
                 return match.group()
             if any(self.terms.found(word).values()) or self._stem_known(word) or word in english():
                 return match.group()
-            best = extractOne(word, self._by_initial.get(word[0], ()), scorer=OSA.distance, score_cutoff=1 if len(word) < 8 else 2)
-            if best is None or len(best[0]) < 4:
+            near = extract(word, self._by_initial.get(word[0], ()), scorer=OSA.distance, score_cutoff=1 if len(word) < 9 else 2, limit=5)
+            best = min(near, key=lambda found: (found[1], -self._counts[found[0]]), default=None)
+            if best is None or match.group().isupper():
                 return match.group()
             read_as[match.group()] = best[0]
             return best[0]
 
-        return re.sub(r"(?<![\w'-])[^\W\d_]{4,}(?![\w'-])", nearest, text), read_as
+        return re.sub(r"(?<![\w'-])[^\W\d_]{5,}(?![\w'-])", nearest, text), read_as
 
     def _stem_known(self, word: str) -> bool:
         return any(token in self.index.keywords.vocabulary for token in self.terms.tokens(word))
@@ -196,14 +201,12 @@ class Retriever:
         spans = cosines[1 : 1 + len(chunk.spans)]
         asked = cosines[1 + len(chunk.spans) :]
         keywords = index.keywords
-        best_two = np.sort(spans)[::-1][:2]
         asked_two = np.sort(asked)[::-1][:2]
         here = keywords.chunk_terms(row)
         inside = [covered(query, weights, keywords.span_terms(row, i)) for i in range(len(spans))]
         features = {
             "chunk": float(self.scale.of(cosines[0])),
-            "span": self._at(best_two, 0, 0.0),
-            "span2": self._at(best_two, 1, self._at(best_two, 0, 0.0)),
+            "span": float(self.scale.of(spans.max())) if len(spans) else 0.0,
             "keywords": float(bm25[row]) / best if best else 0.0,
             "coverage": covered(query, weights, here),
             "span_coverage": max(inside, default=0.0),
@@ -218,6 +221,8 @@ class Retriever:
         features["proper"] = sum(ident not in here for ident in names.values()) / len(names) if names else 0.0
         score = sum(WEIGHTS[name] * value for name, value in features.items())
         passage = _squash(score)
+        features["score"] = score / 10
+        features["rarest"] = max((weight for token, weight in weights.items() if not _holds(query, token, here)), default=0.0) / self._rarest
         each = []
         for i, span in enumerate(chunk.spans):
             wanted = strict | rivals
@@ -268,8 +273,12 @@ def heading_entities(terms: Terms, chunk: Chunk) -> frozenset[str]:
 def covered(query: Query, weights: dict[str, float], terms: frozenset[int]) -> float:
     """Share of the question's idf mass that `terms` hold, in its words or in words that stand for them."""
     total = sum(weights.values())
-    got = sum(weight for token, weight in weights.items() if any(len(words & terms) * 2 >= len(words) for words in query.core[token]))
+    got = sum(weight for token, weight in weights.items() if _holds(query, token, terms))
     return got / total if total else 0.0
+
+
+def _holds(query: Query, token: str, terms: frozenset[int]) -> bool:
+    return any(len(words & terms) * 2 >= len(words) for words in query.core[token])
 
 
 def fold_case(text: str) -> str:
@@ -290,6 +299,12 @@ def _squash(score: float, middle: float = 10.0, steepness: float = 0.7) -> float
 _SMALL = re.compile(r"(?<![A-Za-z'])[a-z]{4,}(?![A-Za-z])")
 _CAPITAL = re.compile(r"(?<=[a-z,;(] )[A-Z][a-z]{3,}(?![A-Za-z])")
 _WORD = re.compile(r"[a-z]{4,}")
+_YEAR = re.compile(r"(?<![\d-])20\d\d(?![\d])")
+# "graduated in 2015", "yog 2016", "passed step 1 in 2019": told of oneself, not asked about.
+_OWN_YEAR = re.compile(
+    r"\b(?:graduat\w*|grad|yog|class|batch|passed|failed|took|taken|sat|matched|born|since|from|finish\w*|certified|moved|came|dated|got)"
+    r"(?: (?:of|in|on|med|school|step|ck|my|from|at|the|\w+)){0,4}? ?20\d\d|\b20\d\d (?:grad\w*|yog|batch)"
+)
 # Words of asking: they say how something is asked, not what.
 _ASKING = frozenset(
     "question ask answer want wonder know anybody possible possibl help pleas guy sir madam currently current now today".split()
