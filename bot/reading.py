@@ -17,7 +17,7 @@ import yaml
 from bot.errors import SettingsError
 from bot.figures import Figure, clean, find, spell_out_names
 from bot.settings import ROOT
-from bot.terms import STOP, Terms, stem
+from bot.terms import STOP, Terms, any_of, stem
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,7 @@ def read_polarity(path: Path) -> Polarity:
         for i, words in enumerate(data["synonyms"]):
             for word in words:
                 lines.setdefault(stem(word), set()).add(i)
-        alternatives = "|".join(re.escape(p).replace(r"\ ", r"[\s-]+").replace(r"\-", r"[\s-]?") for p in sorted(signs, key=len, reverse=True))
-        pattern = re.compile(rf"(?<![a-z0-9])(?:{alternatives})(?![a-z0-9])|n't\b|[a-z0-9]+(?:[.'&-][a-z0-9]+)*|[^\W\d_]+|[,;:()]")
+        pattern = re.compile(rf"(?<![a-z0-9])(?:{any_of(signs)})(?![a-z0-9])|n't\b|[a-z0-9]+(?:[.'&-][a-z0-9]+)*|[^\W\d_]+|[,;:()]")
         others = [frozenset(stem(word) for word in words if " " not in word) for words in data["synonyms"]]
         return Polarity(
             axes, signs, {k: frozenset(v) for k, v in lines.items()}, _stems(data["light"]), pattern,
@@ -116,6 +115,11 @@ class Token:
         return (self.kind, self.key, self.sign)
 
     @property
+    def affirms(self) -> bool:
+        """A denial denied: "not optional", "nobody is refused"."""
+        return self.denied and self.sign > 0 and self.key in _DENYING_AXES
+
+    @property
     def denies(self) -> bool:
         """Whether it says that something is not so: "not optional" does not."""
         return self.kind == "axis" and (self.key == "not" or (self.sign < 0 if self.key in _DENYING_AXES else self.denied))
@@ -129,6 +133,7 @@ class Reading:
     figures: tuple[Figure, ...]
     entities: dict[str, str]  # id -> kind
     tokens: tuple[Token, ...]
+    words: frozenset[str]  # stems of all its words, small ones too
     stems: frozenset[str]
     groups: frozenset[int]  # synonym lines of its stems
     prefixes: frozenset[str]  # first letters of its longer stems
@@ -149,6 +154,7 @@ _TURNED_AFAR = frozenset("duty permit scope claim verdict".split())  # "no lette
 _TURNED = frozenset("duty permit claim only scope outcome verdict always chance official good sure match law win many span".split())
 _BEFORE_FIGURES = frozenset("under over above below beyond within".split())
 """Bounds only where a figure follows: "under 30", but "under ACGME rules"."""
+_NOUNS = frozenset("block blocks cap limit charge charges".split())
 _MOST_FIGURES = 26 * 26
 _NO = frozenset("no none neither nobody without".split())
 WORDS = re.compile(r"[a-z0-9]+")
@@ -165,19 +171,16 @@ class Reader:
     def _read(self, text: str) -> Reading:
         plain = clean(text)
         figures = find(plain)
-        canonical = self.terms.canonical(_SINGULAR.sub(r"\1", spell_out_names(plain)))
-        entities = {}
-        for word in WORDS.findall(canonical):
-            if word in self.terms.entities:
-                entities[word] = self.terms.entities[word].kind
         tokens = self._tokens(plain, figures)
+        entities = {t.key: self.terms.entities[t.key].kind for t in tokens if t.kind == "entity"}
         axes: dict[str, Counter[int]] = {}
         for token in tokens:
             if token.kind == "axis":
                 axes.setdefault(token.key, Counter())[token.sign] += 1
         stems = frozenset(t.key for t in tokens if t.kind in ("word", "entity"))
         groups = frozenset(i for s in stems for i in self.polarity.groups.get(s, ()))
-        return Reading(plain, figures, entities, tokens, stems, groups, frozenset(s[:PREFIX] for s in stems if len(s) >= PREFIX), axes)
+        words = frozenset(stem(w) for w in re.findall(r"[a-z]+", plain.lower()))
+        return Reading(plain, figures, entities, tokens, words, stems, groups, frozenset(s[:PREFIX] for s in stems if len(s) >= PREFIX), axes)
 
     def _tokens(self, plain: str, figures: tuple[Figure, ...]) -> tuple[Token, ...]:
         """The words that count, in order. A figure is one token, whatever way it is written."""
@@ -213,6 +216,7 @@ class Reader:
         if word.startswith("zfigure") and word.endswith("z"):
             figure = figures[_unletters(word[7:-1])]
             return [Token("figure", figure.key), *([Token("axis", "bound", 1)] if figure.shown.endswith("+") else [])]
+        word = word.removesuffix("'s")
         if word in self.terms.entities:
             return [Token("entity", word)]
         sign = self.polarity.signs.get(re.sub(r"[\s-]+", " ", word))
@@ -224,8 +228,8 @@ class Reader:
             return result
         if word in STOP and word not in _KEPT:
             return []
-        pieces = re.split(r"[-&]", word.replace("'s", "").replace(".", ""))
-        return [Token("word", stem(piece)) for piece in pieces if len(piece) > 1 and piece not in STOP]
+        pieces = [piece for piece in re.split(r"[-&]", word.replace(".", "")) if len(piece) > 1 and piece not in STOP]
+        return [Token("entity", piece) if piece in self.terms.entities else Token("word", stem(piece)) for piece in pieces]
 
     def _deny(self, tokens: list[Token]) -> list[Token]:
         """Turns the first axis word that a negator reaches: "not required" counts against, "does not have to" and "no letter is required" too."""
@@ -251,17 +255,23 @@ class Reader:
                     result[j] = replace(other, sign=-other.sign, denied=True)
                     gone.add(i)
                     break
-                if other.kind != "axis" and other.sign != 9 and other.key not in self.polarity.light:
+                if other.key != "tense" and other.sign != 9 and other.key not in self.polarity.light:
                     reach += 1
         return [t for i, t in enumerate(result) if i not in gone]
 
 
 def _bounds(tokens: list[Token]) -> list[Token]:
-    """Without "under", "over" … that no figure follows."""
-    return [
-        t for i, t in enumerate(tokens)
-        if t.word not in _BEFORE_FIGURES or t.kind != "axis" or any(n.kind == "figure" for n in tokens[i + 1 : i + 3])
-    ]  # fmt: skip
+    """Without "under", "over" … that no figure follows, and "up to" before a date."""
+    result = []
+    for i, token in enumerate(tokens):
+        after = [n for n in tokens[i + 1 : i + 3] if n.kind == "figure"]
+        bare = token.kind == "axis" and token.word in _BEFORE_FIGURES and not after
+        before = result[-1] if result else token
+        noun = token.word in _NOUNS and (before.kind == "figure" or before.key == "always")  # "14 blocks", "each block"
+        until = token.kind == "axis" and token.word == "up to" and after and after[0].same_kind == "date"
+        if not bare and not until and not (noun and token.kind == "axis"):
+            result.append(token)
+    return result
 
 
 def _letters(n: int) -> str:

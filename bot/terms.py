@@ -203,6 +203,29 @@ def _build(data: dict, version: str) -> Terms:
 
 
 def _alternatives(forms: Iterable[str]) -> re.Pattern[str]:
-    """One pattern for all forms, longest first; a space in a form also matches a hyphen or several spaces."""
-    parts = [re.escape(f).replace(r"\ ", r"[\s-]+").replace(r"\-", r"[\s-]?") for f in sorted(forms, key=len, reverse=True)]
-    return re.compile(r"(?<![a-z0-9])(?:" + "|".join(parts) + r")(?![a-z0-9])")
+    return re.compile(rf"(?<![a-z0-9])(?:{any_of(forms)})(?![a-z0-9])")
+
+
+def any_of(phrases: Iterable[str]) -> str:
+    """A pattern for all phrases, the longest first; a space in a phrase also matches a hyphen or several spaces, a hyphen also a space or nothing.
+
+    Common beginnings are tried once, so that hundreds of phrases cost little more than one.
+    """
+    tree: dict[str, dict] = {}
+    for phrase in phrases:
+        node = tree
+        for char in phrase:
+            node = node.setdefault(_GAPS.get(char) or re.escape(char), {})
+        node[""] = {}
+    return _branches(tree)
+
+
+_GAPS = {" ": r"[\s-]+", "-": r"[\s-]?"}
+
+
+def _branches(tree: dict[str, dict]) -> str:
+    parts = [piece + _branches(rest) for piece, rest in sorted(tree.items(), key=lambda item: item[0] in _GAPS.values()) if piece]
+    if not parts:
+        return ""
+    joined = parts[0] if len(parts) == 1 and "" not in tree else f"(?:{'|'.join(parts)})"
+    return f"{joined}?" if "" in tree else joined

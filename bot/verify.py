@@ -26,7 +26,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from bot.figures import Figure, clean, find, same, shown, spell_out_names
+from bot.figures import Figure, find, same, shown
 from bot.passage import cells, read_row
 from bot.reading import WORDS, Polarity, Reader, Reading, Token, coverage, read_polarity, shipped_polarity, weight
 from bot.sentences import split
@@ -162,7 +162,7 @@ class Verifier:
             elif others:
                 reasons.append(f"names {name}, the quote is about {self.terms.name(others[0])}")
         self._numbered(said, everything, reasons)
-        for name in self._proper(said.text, " ".join(r.text for r in everything)):
+        for name in self._proper(said.text, everything):
             reasons.append(f"names {name}, the quote does not")
 
     def _numbered(self, said: Reading, everything: list[Reading], reasons: list[str]) -> None:
@@ -194,46 +194,35 @@ class Verifier:
         if twice and not any(a.key == b.key and a.key in twice for r in everything for a, b in zip(r.tokens, r.tokens[1:], strict=False)):
             reasons.append(f"names one thing twice: {self.terms.name(sorted(twice)[0])}")
 
-    def _proper(self, text: str, source: str) -> list[str]:
+    def _proper(self, text: str, sources: list[Reading]) -> list[str]:
         """Capitalised names and abbreviations of `text` that neither the quote nor its headings hold."""
-        found = []
-        low = clean(source).lower()
-        words = set(re.findall(r"[^\W_]+", low))
-        stems = {stem(w) for w in words}
-        source_initials = _initials(clean(source))
-        canon = set(WORDS.findall(self.terms.canonical(spell_out_names(source))))
+        words = frozenset().union(*(r.words for r in sources))  # stems
         matches = list(_CAPITAL.finditer(text))
-        for i, match in enumerate(matches):
-            word = match.group().rstrip(".'-&").removesuffix("'s")
-            low_word = word.lower().replace(".", "")
-            opens = not text[: match.start()].strip(" \"'([") or re.search(r"[.!?:]['\")]?\s+$", text[: match.start()])
-            follows = i + 1 < len(matches) and text[match.end() : matches[i + 1].start()] == " "
-            letters = word.replace(".", "").replace("-", "")
-            is_abbreviation = len(letters.rstrip("s")) >= 2 and letters.rstrip("s").isupper()
-            follows = follows and not matches[i + 1].group().rstrip("s").isupper()  # "Paying USCIS" is no name
-            if opens and not is_abbreviation and not follows:
-                continue
-            if low_word in words or stem(low_word) in stems or low_word in _COMMON_NAMES or any(c.isdigit() for c in word):
-                continue
-            if all(part in words or stem(part) in stems or part in _COMMON_NAMES for part in re.findall(r"[^\W_]+", low_word)):
-                continue
-            ids = [w for w in WORDS.findall(self.terms.canonical(word)) if w in self.terms.entities]
-            if ids and all(w in canon for w in ids):
-                continue
-            if opens and not is_abbreviation and low_word in _OPENERS:
-                continue
-            # Part of a longer name that is a known thing ("Step Two", "West Virginia", "United States") was compared as such.
-            tail = self.terms.canonical(text[max(0, match.start() - 24) : match.end() + 24])
-            if any(_squeezed(self.terms.name(w)).find(low_word) >= 0 for w in WORDS.findall(tail) if w in self.terms.entities and w in canon):
-                continue
-            if is_abbreviation and (letters.rstrip("s").lower() in source_initials or self._expands(low_word.rstrip("s"), stems)):
-                continue
-            if not is_abbreviation and _spelt_out(text, match.start(), words):
-                continue
-            found.append(word)
-        return found
+        found = [name for i, match in enumerate(matches) if (name := _new_name(text, matches, i, match, words))]
+        if not found:
+            return []
+        source = " ".join(r.text for r in sources)
+        plain = set(re.findall(r"[^\W_]+", source.lower()))
+        canon = {ident for r in sources for ident in r.entities}
+        return [word for word, match in found if not self._known(word, match, text, source, plain, words, canon)]
 
-    def _expands(self, abbreviation: str, stems: set[str]) -> bool:
+    def _known(self, word: str, match: re.Match[str], text: str, source: str, plain: set[str], words: frozenset[str], canon: set[str]) -> bool:
+        """Whether the source has a name in another form: as an abbreviation, spelled out, or as part of a known thing."""
+        low_word = word.lower().replace(".", "")
+        if low_word in plain or all(part in plain or part in _COMMON_NAMES or stem(part) in words for part in re.findall(r"[^\W_]+", low_word)):
+            return True
+        ids = [w for w in WORDS.findall(self.terms.canonical(word)) if w in self.terms.entities]
+        if ids and all(w in canon for w in ids):
+            return True
+        # Part of a longer name that is a known thing ("Step Two", "West Virginia", "United States") was compared as such.
+        tail = self.terms.canonical(text[max(0, match.start() - 24) : match.end() + 24])
+        if any(low_word in _squeezed(self.terms.name(w)) for w in WORDS.findall(tail) if w in self.terms.entities and w in canon):
+            return True
+        if _abbreviates(word):
+            return word.replace(".", "").replace("-", "").rstrip("s").lower() in _initials(source) or self._expands(low_word.rstrip("s"), words)
+        return _spelt_out(text, match.start(), plain)
+
+    def _expands(self, abbreviation: str, stems: frozenset[str]) -> bool:
         """ "USCE" where the quote says "US clinical experience"."""
         plain = [w for w in self.terms.tokens(abbreviation, expand=True) if w != stem(abbreviation)]
         return bool(plain) and sum(w in stems or w in self.terms.entities for w in plain) * 3 >= len(plain) * 2
@@ -247,6 +236,7 @@ class Verifier:
                 here.setdefault(name, Counter()).update(counter)
         tokens = [t for reading in quoted for t in (*reading.tokens, _WALL)]
         self._denials(said.tokens, tokens, reasons)
+        self._undenied(said, quoted, reasons)
         mine, theirs = _marked(said.tokens), _marked(tokens)
         for name, axis in self.polarity.axes.items():
             if name not in said.axes or axis.negative or name == "tense":
@@ -304,6 +294,11 @@ class Verifier:
     def _modals(self, mine: list[_Marker], theirs: list[_Marker], said: Reading, here: dict[str, Counter[int]], reasons: list[str]) -> None:
         """ "must" where the quote says "may", and the reverse."""
         narrowed = bool(here.get("only") or here.get("not") or here.get("condition", Counter())[-1] or here.get("bound"))
+        must = [m for m in mine if m.token.key == "duty" and m.token.sign > 0 and not m.token.denied and m.token.word in _MUST]
+        binding = narrowed or bool({"duty", "order"} & set(here))
+        if must and not binding and -1 not in here.get("permit", ()):
+            reasons.append("must is not in the quote")
+            return
         for name, other in (("duty", "permit"), ("permit", "duty")):
             have, against = here.get(name, Counter()), here.get(other, Counter())
             for marker in [m for m in mine if m.token.key == name and m.token.sign > 0 and not m.token.denied]:
@@ -336,13 +331,33 @@ class Verifier:
             if said and not any(scene & other for other in [*here, *soft_here]):
                 reasons.append("negation differs")
                 return
+        if any(t.affirms and not any(o.mark == t.mark for o in theirs) for t in mine):
+            reasons.append("negation differs")
         if len(here) > len(there) + len(soft_there):
             reasons.append("negation differs")
         if any(t.kind == "word" and t.key in self.polarity.untrue for t in mine) and not any(t.key in self.polarity.untrue for t in theirs):
             reasons.append("calls something untrue that the quote does not")
 
+    def _undenied(self, said: Reading, quoted: list[Reading], reasons: list[str]) -> None:
+        """A sentence that denies nothing, about what the quote denies."""
+        if any(t.denies or self._is_denying(t) for t in said.tokens):
+            return
+        for reading in quoted:
+            for token in reading.tokens:
+                if token.denies and self._tells(said, [t for t in reading.tokens if t.clause == token.clause], 0.6):
+                    reasons.append("negation differs")
+                    return
+
+    def _tells(self, said: Reading, tokens: Iterable[Token], share: float) -> bool:
+        """Whether the sentence has so large a share of the content words."""
+        words = [(weight(t, self.polarity), t) for t in tokens if t.sign != 9 and t.kind in ("word", "entity")]
+        total = sum(w for w, _ in words)
+        return total > 0 and sum(w * coverage(t, said, self.polarity) for w, t in words) >= share * total
+
     def _is_denying(self, token: Token) -> bool:
-        return stem(token.word if token.kind == "axis" else token.key) in self.polarity.denying
+        if token.kind == "axis":
+            return not token.denied and stem(token.word) in self.polarity.denying
+        return token.key in self.polarity.denying
 
     def _scene(self, tokens: Sequence[Token], i: int) -> frozenset[str | int]:
         """The words around a denial and their synonym lines: what it may be about."""
@@ -366,11 +381,9 @@ class Verifier:
                     continue
                 if said.axes.get(token.key, Counter())[-1]:
                     continue
-                if token.key == "claim" and any(t.key in self.polarity.reporting for t in said.tokens):
+                if token.key == "claim" and said.words & self.polarity.reporting:
                     continue
-                around = [t for t in reading.tokens if t.part == token.part and t.kind in ("word", "entity") and t.sign != 9 and t.word != token.word]
-                total = sum(weight(t, self.polarity) for t in around)
-                if total and sum(weight(t, self.polarity) * coverage(t, said, self.polarity) for t in around) >= 0.5 * total:
+                if self._tells(said, [t for t in reading.tokens if t.part == token.part and t.word != token.word], 0.5):
                     reasons.append(f"leaves out '{token.word}'")
                     return
 
@@ -399,9 +412,10 @@ class Verifier:
             told = [
                 stretch for i, item in enumerate(near) if i != n and (item[3] >= matched or item[3] >= 0.9 * len(item[0])) for stretch in item[2]
             ]
-            change = _Change(mine, theirs)
+            change = _Change(said, mine, theirs)
             for op, a, b, c, d in ops:
-                if op == "equal" or any(max(a - 1, 0) in stretch and min(b, len(mine) - 1) in stretch for stretch in told):
+                places = range(a, b) if b > a else range(max(a - 1, 0), min(a + 1, len(mine)))
+                if op == "equal" or any(all(at in stretch for at in places) for stretch in told):
                     continue
                 reason = self._change(change, mine[a:b], theirs[c:d], quoted)
                 if reason:
@@ -424,11 +438,16 @@ class Verifier:
         plus = [t for t in gained if t.kind == "axis"]
         minus = [t for t in lost if t.kind == "axis"]
         denied, undenied = any(t.denies for t in plus), any(t.denies for t in minus)
+        undone = any(t.affirms for t in minus)
         if denied != undenied and not change.denials_moved():
-            if denied and not any(self._is_denying(t) and change.surplus(t) < 0 for t in change.theirs):
+            if denied and not undone and not any(self._is_denying(t) and change.surplus(t) < 0 for t in change.theirs):
                 return "negation differs"
             if undenied and not any(self._is_denying(t) and change.surplus(t) > 0 for t in change.mine):
                 return "negation differs"
+        if any(t.affirms for t in plus) and not any(t.mark == o.mark for t in plus if t.affirms for o in minus):
+            return "negation differs"
+        if undone and any(t.key == o.key and t.sign < 0 for t in plus for o in minus if o.affirms):
+            return "negation differs"
         if {t.key for t in plus if t.denies} | {t.key for t in minus if t.denies} == {"duty", "permit"} and denied and undenied:
             return "must and may differ"
         have = {t.mark for t in lost}
@@ -448,16 +467,23 @@ class Verifier:
             if t.key == "duty" and ("axis", "permit", 1) in have or t.key == "permit" and ("axis", "duty", 1) in have:
                 return "must and may differ"
         for t in minus:
-            if t.mark in got or t.denies:
+            if t.mark in got or (t.denies and t.key != "only"):
                 continue
             if t.key in _BINDING or (t.key, t.sign) in _BINDING:
                 lines = self.polarity.groups.get(stem(t.word), frozenset())
-                if not any(
-                    (x.key in self.polarity.reporting if t.key == "claim" else False) or x.key in _INSTEAD.get(t.key, ()) or (x.kind == "word" and self.polarity.groups.get(x.key, frozenset()) & lines)
-                    for x in (*gained, *(x for x in change.mine if change.surplus(x) > 0 and (x.kind == "axis" or t.key == "claim")))
+                if not self._says_instead(t, change, quoted) and not any(
+                    x.key in _INSTEAD.get(t.key, ()) or (x.kind == "word" and self.polarity.groups.get(x.key, frozenset()) & lines)
+                    for x in (*gained, *(x for x in change.mine if change.surplus(x) > 0 and x.kind == "axis"))
                 ):
                     return f"{t.key} is left out"
         return ""
+
+    def _says_instead(self, token: Token, change: _Change, quoted: list[Reading]) -> bool:
+        """Whether a new word of the sentence, even a small one, does for a word left out: "said" for "listed", "while" for "as long as"."""
+        if token.key == "claim" and stem(token.word) in change.said.words:
+            return True
+        new = change.said.words - frozenset().union(*(r.words for r in quoted))
+        return bool(new & (self.polarity.reporting if token.key == "claim" else frozenset({"while"}) if token.key == "condition" else frozenset()))
 
     def _instead_of_strict(self, token: Token, change: _Change) -> bool:
         """What the quote has in the place of a strict word: "except" or a denial for "only", "over" for "at least"."""
@@ -601,6 +627,7 @@ class Verifier:
         return (words + cosine) / 2
 
 
+_MUST = frozenset({"must", "has to", "have to", "had to", "mandatory", "compulsory", "obligatory"})
 _WALL = Token("axis", "\0")  # between two quotes
 _COMPARING = frozenset({"order", "than", "more", "rank"})
 # What a sentence that nearly repeats its quote may not add, and what it may not leave out (one side of an axis, or both).
@@ -623,6 +650,7 @@ _HIGH = frozenset(stem(w) for w in ("maximum", "within", "most", "expire", "long
 class _Change:
     """A sentence laid beside its quote."""
 
+    said: Reading
     mine: list[Token]
     theirs: list[Token]
 
@@ -666,13 +694,14 @@ class _Marker:
 
     @property
     def right_words(self) -> set[str]:
-        return set(self.right)
+        return set(self.right[:3])
 
     def straight(self, other: _Marker) -> int:
-        return len(set(self.right) & set(other.right)) + len(set(self.left) & set(other.left))
+        return len({*self.right[:3]} & {*other.right[:3]}) + len({*self.left[:3]} & {*other.left[:3]})
 
     def crossed(self, other: _Marker) -> int:
-        return len(set(self.left) & set(other.right)) + len(set(self.right) & set(other.left))
+        wide = 5 if self.token.key == "than" else 3
+        return len({*self.left[:wide]} & {*other.right[:wide]}) + len({*self.right[:wide]} & {*other.left[:wide]})
 
 
 def _likeness(marker: _Marker, other: _Marker, comparing: bool) -> tuple[bool, int, bool]:
@@ -689,7 +718,7 @@ def _marked(tokens: Sequence[Token]) -> list[_Marker]:
         right: list[str] = []
         for side, step in ((left, -1), (right, 1)):
             j = i + step
-            while 0 <= j < len(tokens) and len(side) < 3 and tokens[j] is not _WALL and abs(j - i) < 9:
+            while 0 <= j < len(tokens) and len(side) < 5 and tokens[j] is not _WALL and abs(j - i) < 11:
                 if tokens[j].kind != "axis" and tokens[j].sign != 9:
                     side.append(tokens[j].key)
                 j += step
@@ -846,7 +875,25 @@ def _squeezed(text: str) -> str:
     return re.sub(r"[^a-z]+", " ", text.lower())
 
 
-@lru_cache(maxsize=16)
+def _new_name(text: str, matches: list[re.Match[str]], i: int, match: re.Match[str], words: frozenset[str]) -> tuple[str, re.Match[str]] | None:
+    """The capitalised word, where it may be a name that the source does not have."""
+    word = match.group().rstrip(".'-&").removesuffix("'s")
+    low_word = word.lower().replace(".", "")
+    if low_word in _COMMON_NAMES or stem(low_word) in words or any(c.isdigit() for c in word):
+        return None
+    opens = not text[: match.start()].strip(" \"'([") or re.search(r"[.!?:]['\")]?\s+$", text[: match.start()])
+    if opens and not _abbreviates(word):
+        follows = i + 1 < len(matches) and text[match.end() : matches[i + 1].start()] == " " and not _abbreviates(matches[i + 1].group())
+        if not follows or low_word in _OPENERS:  # "Paying USCIS" is no name
+            return None
+    return word, match
+
+
+def _abbreviates(word: str) -> bool:
+    letters = word.replace(".", "").replace("-", "").rstrip("s")
+    return len(letters) >= 2 and letters.isupper()
+
+
 def _initials(text: str) -> frozenset[str]:
     """Initials of every run of two to six words, so that "AHA" is found in "the American Hospital Association"."""
     words = [w for w in re.findall(r"[A-Za-z]+", text)]
