@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -40,6 +42,8 @@ def serve(settings: Settings, progress_bar: Callable[[], AbstractContextManager[
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     server = Announcing(server_config(create_app(settings), settings), f"IMG Advisor: http://{shown}:{port}/")
+    # uvicorn ends in good order and then raises the signal again: for a server, having been asked to stop is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server.run(sockets=[listener])
 
 
