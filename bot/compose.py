@@ -18,9 +18,9 @@ from bot.retrieve import Found
 
 WORDS = 150
 LEAST_WORDS = 55  # for each part of a message with many
-SAME_SECTION = 0.45  # share of the best score that a sentence of the leading section needs
-ELSEWHERE = 0.80  # and one of another section
-OPENING = 0.72  # share of the best score at which a section's opening sentence leads instead
+RUNNER_UP = 0.70  # share of the best score from which the two next best sentences are said, wherever they stand
+SAME_SECTION = 0.45  # share that a further sentence of the leading section needs
+ELSEWHERE = 0.85  # and one of another section
 ALIKE = 0.94  # cosine from which two sentences say the same
 MAX_SENTENCES = 6
 
@@ -57,44 +57,42 @@ def compose(found: Found, vector: SpanVector, *, words: int = WORDS, taken: Sequ
             continue
         chosen.append(item)
         spent += _words(item)
-    return [Draft(_dated(e), (e,), "advice" if e.span.facts == ("advice",) else "fact") for e in _ordered(chosen, lead)]
+    return [Draft(_dated(e), (e,), "advice" if e.span.facts == ("advice",) else "fact") for e in _ordered(chosen)]
 
 
 def _lead(found: Found) -> Evidence:
-    """The best sentence, or the one that opens its section when that is about as good: guides open each section with the answer."""
+    """The best sentence; mere advice only where nothing else is about as good."""
     best = found.evidence[0]
-    if best.span.kind == "row":
+    if best.span.facts != ("advice",):
         return best
-    for item in found.evidence:
-        same = item.chunk.chunk_id == best.chunk.chunk_id
-        if same and item.number == 0 and item.span.kind == "sentence" and item.score >= OPENING * best.score and item.span.facts != ("advice",):
-            return item
-    plain = [e for e in found.evidence if e.score >= 0.9 * best.score and e.span.facts != ("advice",)]
-    return plain[0] if plain else best
+    return next((e for e in found.evidence if e.score >= 0.85 * best.score and e.span.facts != ("advice",)), best)
 
 
 def _candidates(found: Found, lead: Evidence, best: float) -> list[Evidence]:
-    """Sentences of the leading section first, then of others; each group by score."""
-    here, there = [], []
-    for item in found.evidence:
-        if item.key == lead.key:
-            continue
-        same = item.chunk.document_id == lead.chunk.document_id and item.chunk.anchor == lead.chunk.anchor
-        if item.span.kind == "row" and lead.span.kind != "row" and item.score < 0.9 * best:
-            continue  # a table's other rows are no continuation of a sentence
-        if same and item.score >= SAME_SECTION * best and (item.span.kind != "row" or item.score >= 0.75 * best):
-            here.append(item)
-        elif not same and item.score >= max(ELSEWHERE * best, 0.25):
-            there.append(item)
-    return [*here, *there]
+    """What may follow, the best two first wherever they stand; then the leading section, then others that are about as good."""
+    rest = [e for e in found.evidence if e.key != lead.key and not (e.span.kind == "row" and lead.span.kind != "row" and e.score < 0.9 * best)]
+    strong = [e for e in rest if e.score >= RUNNER_UP * best][:2]
+    here = [e for e in rest if _together(e, lead) and e.score >= (0.75 if e.span.kind == "row" else SAME_SECTION) * best]
+    there = [e for e in rest if not _together(e, lead) and e.score >= ELSEWHERE * best]
+    return list({e.key: e for e in [*strong, *here, *there]}.values())
 
 
-def _ordered(chosen: list[Evidence], lead: Evidence) -> list[Evidence]:
-    def place(item: Evidence) -> tuple[int, int, str, int, int]:
-        same = item.chunk.document_id == lead.chunk.document_id and item.chunk.anchor == lead.chunk.anchor
-        return (_caveat(item), 0 if same else 1, item.chunk.document_id if not same else "", item.chunk.position, item.number)
+def _together(a: Evidence, b: Evidence) -> bool:
+    return a.chunk.document_id == b.chunk.document_id and a.chunk.anchor == b.chunk.anchor
 
-    return [lead, *sorted((e for e in chosen if e.key != lead.key), key=place)]
+
+def _ordered(chosen: list[Evidence]) -> list[Evidence]:
+    """The lead, then section by section as first chosen, each in its guide's order; hedged statements and advice last."""
+    sections: list[tuple[str, str]] = []
+    for item in chosen:
+        section = (item.chunk.document_id, item.chunk.anchor)
+        if section not in sections:
+            sections.append(section)
+
+    def place(item: Evidence) -> tuple[int, int, int, int]:
+        return (_caveat(item), sections.index((item.chunk.document_id, item.chunk.anchor)), item.chunk.position, item.number)
+
+    return [chosen[0], *sorted(chosen[1:], key=place)]
 
 
 def _caveat(item: Evidence) -> int:

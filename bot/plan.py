@@ -25,7 +25,7 @@ _WH = r"what|which|who|whom|whose|where|when|why|how"
 _AUX = r"can|could|do|does|did|is|are|am|was|were|will|would|should|shall|may|must|have|has"
 # "…, and can I get an H-1B": a joining word, then the start of another question with a subject of its own.
 _JOINT = re.compile(
-    rf"(?:[,;]\s*|\s+)(?:and|also|plus|or)\s+(?:also\s+|then\s+|if so\s+)*(?=(?:{_WH})\s+\w|(?:{_AUX})\s+(?:i|we|you|they|it|he|she|there|the|my|a|an|imgs?|programs?|ecfmg|nrmp|step)\b)", re.I
+    rf"(?:[,;]\s*|\s+)(?:and|also|plus|or)\s+(?:also\s+|then\s+|if so\s+)*(?=(?:{_WH})(?:'s)?\s+\w|(?:can|could|do|does|did|is|are|will|should|must)\s+\w)", re.I
 )
 _QUESTION = re.compile(rf"^(?:(?:and|but|so|also|then|ok|okay|hi|hello|please|um|well)[, ]+)*(?:{_WH}|{_AUX}|tell me|explain|i want to know|i need to know|wondering|any)\b", re.I)
 _DEPENDENT = re.compile(
@@ -195,6 +195,8 @@ class Planner:
             asked, told = [text], []
         parts: list[Part] = []
         for piece in asked[:MAX_PARTS]:
+            if told and len(self.terms.tokens(piece)) <= 1 and not any(self.terms.found(piece).values()):
+                piece = f"{told[-1]} {piece}"  # "…, legit?": what is asked stands before it
             before = parts[-1].text if parts else standing
             context = " ".join(told)[:400]
             if before and self._leans(piece):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -32,7 +32,7 @@ CANDIDATES = 48
 """Taken from each of Chroma and BM25; the rest of the work is on their union."""
 
 # What a question names must be named by its evidence, too; the other kinds are only kept from being mixed up.
-STRICT = frozenset({"visa", "form", "exam", "pathway", "waiver", "system", "state"})
+STRICT = frozenset({"visa", "form", "exam", "pathway", "waiver", "system", "state", "institution", "company"})
 RIVALS = frozenset({*STRICT, "specialty", "country", "group"})
 
 # Weights of the passage score, fitted on tests/golden by listwise logistic regression (`make fit`); all features are about 0..1.
@@ -40,7 +40,11 @@ WEIGHTS = {
     "chunk": 2.4, "span": 2.2, "question": 4.2, "question2": 2.7, "keywords": 4.2, "coverage": 1.1, "span_coverage": 0.8, "named": 0.1,
     "missing": -0.2, "rival": -0.1, "proper": -0.8,
 }  # fmt: skip
-SPAN_WEIGHTS = {"cosine": 1.0, "coverage": 1.0, "passage": 1.0, "named": 0.35, "rival": -0.9, "proper": -0.8, "opening": 0.25}
+# Of a sentence, row or item; fitted the same way against the sentences that hold what an answer must say.
+SPAN_WEIGHTS = {
+    "cosine": 4.2, "coverage": 2.4, "passage": 4.5, "first_passage": 1.3, "rival": -0.9, "opening": 1.8, "second": 0.3, "advice": -0.9,
+    "numbers": 1.3, "proper": -1.5,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class Query:
     core: dict[str, tuple[frozenset[int], ...]]  # word that must be covered -> the terms that cover it, any one set
     entities: dict[str, str]  # id -> kind
     proper: frozenset[str] = frozenset()  # words of `core` that are names
+    numbers: frozenset[str] = frozenset()
     years: frozenset[str] = frozenset()  # years asked about; not those of the asker's own life
     read_as: dict[str, str] = field(default_factory=dict)  # misspelt word -> word
 
@@ -136,7 +141,7 @@ class Retriever:
         core = {t: self._alternatives(t, text) for t in tokens if not t.isdigit() and "-" not in t and t not in _ASKING}
         proper = frozenset(stem(w) for w in _WORD.findall(fold(text)) if w in self._names and w not in STOP) & set(core) - set(entities)
         years = frozenset(_YEAR.findall(_OWN_YEAR.sub("", fold(text))))
-        return Query(self.terms.expanded(whole), tuple(self.terms.tokens(whole, expand=True)), core, entities, proper, years, read_as)
+        return Query(self.terms.expanded(whole), tuple(self.terms.tokens(whole, expand=True)), core, entities, proper, frozenset(_NUMBER.findall(text)), years, read_as)
 
     def _alternatives(self, token: str, text: str) -> tuple[frozenset[int], ...]:
         plain = next((self.terms.spelled_out(w) for w in fold(text).split() if self.terms.is_abbreviation(w.strip(",.?!")) and stem(w) == token), ())
@@ -223,18 +228,30 @@ class Retriever:
         passage = _squash(score)
         features["score"] = score / 10
         features["rarest"] = max((weight for token, weight in weights.items() if not _holds(query, token, here)), default=0.0) / self._rarest
-        each = []
-        for i, span in enumerate(chunk.spans):
-            wanted = strict | rivals
-            named = len(wanted & (span.entities | self._facets(row))) / len(wanted) if wanted else 0.5
-            unnamed = sum(ident not in keywords.span_terms(row, i) for ident in names.values()) / len(names) if names else 0.0
-            value = (
-                SPAN_WEIGHTS["cosine"] * float(self.scale.of(spans[i])) + SPAN_WEIGHTS["coverage"] * inside[i] + SPAN_WEIGHTS["passage"] * passage
-                + SPAN_WEIGHTS["named"] * named + SPAN_WEIGHTS["rival"] * self._rival(query, rivals, span.entities)
-                + SPAN_WEIGHTS["proper"] * unnamed + (SPAN_WEIGHTS["opening"] if i == 0 and span.kind != "row" else 0.0)
-            )  # fmt: skip
-            each.append(round(_squash(value, 1.9, 2.0), 4))
+        each = [
+            self._span_score(query, row, i, float(self.scale.of(spans[i])), inside[i], features["score"], names.values()) for i in range(len(spans))
+        ]
         return _Scored(row, passage, tuple(each), max(features["span"], features["question"]), features["coverage"], features)
+
+    def _span_score(
+        self, query: Query, row: int, number: int, cosine: float, coverage: float, passage: float, names: Iterable[int]
+    ) -> float:  # fmt: skip
+        """Before squashing, and without the bonus of the best passage."""
+        span = self.index.chunks[row].spans[number]
+        terms = self.index.keywords.span_terms(row, number)
+        names = list(names)
+        features = {
+            "cosine": cosine,
+            "coverage": coverage,
+            "passage": passage,
+            "rival": self._rival(query, query.named(RIVALS), span.entities),
+            "opening": float(number == 0 and span.kind != "row"),
+            "second": float(number == 1 and span.kind != "row"),
+            "advice": float(span.facts == ("advice",)),
+            "numbers": len(query.numbers & set(_NUMBER.findall(span.said))) / len(query.numbers) if query.numbers else 0.0,
+            "proper": sum(ident not in terms for ident in names) / len(names) if names else 0.0,
+        }
+        return sum(SPAN_WEIGHTS[name] * value for name, value in features.items())
 
     def _at(self, cosines: np.ndarray, i: int, otherwise: float) -> float:
         return float(self.scale.of(cosines[i])) if i < len(cosines) else otherwise
@@ -258,7 +275,9 @@ class _Scored:
     features: dict[str, float]
 
     def passage(self, chunk: Chunk, rank: int) -> Passage:
-        return Passage(chunk, round(self.score, 4), rank, self.spans, round(self.cosine, 4), round(self.coverage, 4), self.features)
+        bonus = SPAN_WEIGHTS["first_passage"] if rank == 1 else 0.0
+        spans = tuple(round(_squash(value + bonus, 8.5, 0.5), 4) for value in self.spans)
+        return Passage(chunk, round(self.score, 4), rank, spans, round(self.cosine, 4), round(self.coverage, 4), self.features)
 
 
 def evidence_of(passage: Passage) -> list[Evidence]:
@@ -299,6 +318,7 @@ def _squash(score: float, middle: float = 10.0, steepness: float = 0.7) -> float
 _SMALL = re.compile(r"(?<![A-Za-z'])[a-z]{4,}(?![A-Za-z])")
 _CAPITAL = re.compile(r"(?<=[a-z,;(] )[A-Z][a-z]{3,}(?![A-Za-z])")
 _WORD = re.compile(r"[a-z]{4,}")
+_NUMBER = re.compile(r"\d+")
 _YEAR = re.compile(r"(?<![\d-])20\d\d(?![\d])")
 # "graduated in 2015", "yog 2016", "passed step 1 in 2019": told of oneself, not asked about.
 _OWN_YEAR = re.compile(
