@@ -36,6 +36,7 @@ from ingest.fetch import Download, address, download, is_address, read_prefixes
 from ingest.load import load, read_bytes
 from ingest.registry import Registry
 
+_SURROGATE = re.compile("[\\ud800-\\udfff]")
 COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 SHRINK_BELOW = 0.5
 """A source that comes back with less than this share of its chunks asks before it wipes the rest."""
@@ -304,6 +305,11 @@ def _load(sources: Sequence[Source], registry: Registry, report: Report, progres
             if len(document.id) > 300:
                 errors.append(DocumentError("the id is longer than 300 characters", file=document.id[:60] + "…", field="id"))
                 continue
+            if not _storable(document):
+                errors.append(
+                    DocumentError("holds characters that are no text (NUL, or half of a pair); remove them", file=document.id[:80])
+                )
+                continue
             documents[document.id] = replace(document, root=source.name)
             progress("Reading", len(documents), 0)
     if errors:
@@ -312,6 +318,13 @@ def _load(sources: Sequence[Source], registry: Registry, report: Report, progres
         shown = ", ".join(passed_over[:5]) + (" …" if len(passed_over) > 5 else "")
         report.warnings.append(f"Not read, because their formats are not known ({len(passed_over)}): {shown}")
     return list(documents.values())
+
+
+def _storable(document: Document) -> bool:
+    """Escapes in JSON and YAML can write what no database takes."""
+    questions = [question for some in document.questions.values() for question in some]
+    text = "".join([document.id, document.title, document.body, document.summary, *document.audience, *document.topics, *questions])
+    return "\0" not in text and not _SURROGATE.search(text)
 
 
 def _read(source: Source, registry: Registry, errors: list[DocumentError], passed_over: list[str]) -> Iterator[Document]:

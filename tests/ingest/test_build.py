@@ -242,6 +242,24 @@ async def test_an_id_that_is_too_long(room: Room, folder: Path) -> None:
         await room.ingest(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.jsonl", '{"id": "a\\u0000b", "text": "Text."}'),
+        ("b.jsonl", '{"id": "b", "title": "x\\u0000", "text": "Text."}'),
+        ("c.jsonl", '{"id": "c", "text": "Half \\ud800 of a pair."}'),
+        ("d.yaml", '- {a: "x\\0y"}'),
+        ("e.md", guide("Text.", 'title: "x\\ud800"\nsource: board')),
+        ("f.md", guide("Text.", 'title: x\nsummary: "x\\0"\nsource: board')),
+    ],
+)
+async def test_escapes_for_what_is_no_text(room: Room, folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(text)
+    with pytest.raises(Broken):
+        await room.ingest(folder)
+    assert room.snapshots() == []
+
+
 async def test_ids_of_any_script_and_sign(room: Room, folder: Path) -> None:
     ids = ["日本/一", "a b#c", "../../etc/passwd", "é", "'; DROP TABLE index_chunks; --", "%", "\u202etxet"]
     (folder / "a.jsonl").write_text("".join(json.dumps({"id": ident, "text": f"Text of {i}."}) + "\n" for i, ident in enumerate(ids)))
