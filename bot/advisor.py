@@ -365,7 +365,7 @@ class Advisor:
             return None
         quotes = [item.quote for item in draft.evidence]
         context = tuple(dict.fromkeys(line for item in draft.evidence for line in item.context))
-        as_of = [fact.as_of for item in draft.evidence for fact in item.facts]
+        as_of = [fact.as_of for item in draft.evidence for fact in item.cited]
         verdict = self._verifier.check(draft.text, quotes, context=context, as_of=as_of)
         if not verdict.supported:
             plain = draft.evidence[0].span.said

@@ -17,9 +17,6 @@ OLD_AFTER_MONTHS = 24
 """A volatile fact older than this counts as stale even where its guide has not come up for review: fees and rules of this field change
 with every season, and two seasons are gone."""
 
-MAX_SOURCES = 3
-"""Citations of one sentence; a guide sentence that rests on more names the first ones."""
-
 
 class Citations:
     """The citations of one answer, numbered in the order in which they are first used."""
@@ -33,7 +30,7 @@ class Citations:
         """The numbers of the citations that a sentence resting on `evidence` carries."""
         numbers: list[int] = []
         for item in evidence:
-            facts = item.facts[:MAX_SOURCES]
+            facts = item.cited
             for fact in facts or [FactRef("", item.chunk.source, item.chunk.as_of, item.chunk.volatile)]:
                 numbers.append(self._number(item, item.quote, fact))
             header = header_quote(item)

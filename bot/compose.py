@@ -136,7 +136,7 @@ def month_name(as_of: str) -> str:
 def _dated(item: Evidence) -> str:
     """A volatile statement says of when it is, unless it does so itself."""
     text = item.span.said
-    dates = sorted(f.as_of for f in item.facts if f.volatile and f.as_of != "unknown")
+    dates = sorted(f.as_of for f in item.cited if f.volatile and f.as_of != "unknown")
     if not dates or item.span.kind == "row":
         return text
     if any(f.kind == "date" and f.value[:4] >= dates[0][:4] for f in find(text)):

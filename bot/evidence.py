@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from bot.passage import Chunk, FactRef, Span
 
+MAX_SOURCES = 3
+"""Sources named for one sentence; a guide sentence that rests on more of them names the first ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -33,6 +36,11 @@ class Evidence:
     @property
     def facts(self) -> list[FactRef]:
         return [self.chunk.facts[f] for f in self.span.facts if f in self.chunk.facts]
+
+    @property
+    def cited(self) -> list[FactRef]:
+        """The facts that an answer names as its sources: the first few."""
+        return self.facts[:MAX_SOURCES]
 
     @property
     def context(self) -> tuple[str, ...]:

@@ -24,9 +24,13 @@ MAX_PARTS = 4
 _WH = r"what|which|who|whom|whose|where|when|why|how"
 _AUX = r"can|could|do|does|did|is|are|am|was|were|will|would|should|shall|may|must|have|has"
 # "…, and can I get an H-1B": a joining word, then the start of another question with a subject of its own.
-_JOINT = re.compile(
-    rf"(?:[,;]\s*|\s+)(?:and|also|plus|or)\s+(?:also\s+|then\s+|if so\s+)*(?=(?:{_WH})(?:'s)?\s+\w|(?:can|could|do|does|did|is|are|will|should|must)\s+\w)", re.I
+_PLAIN_JOINT = re.compile(
+    r"(?:[,;]\s*|\s+)(?:and|also|plus|or|&|\+)\s+(?:also\s+|then\s+|if so\s+)*"
+    rf"(?=(?:{_WH})(?:'s)?\s+\w|whether\s|(?:can|could|do|does|did|is|are|will|should|must)\s+\w)",
+    re.I,
 )
+# "how many letters per program, and PS length?": a last short piece after the only comma.
+_JOINT = re.compile(r",\s+and\s+(?=\w+(?:\s\w+){0,3}\?$)|" + _PLAIN_JOINT.pattern, re.I)
 _QUESTION = re.compile(rf"^(?:(?:and|but|so|also|then|ok|okay|hi|hello|please|um|well)[, ]+)*(?:{_WH}|{_AUX}|tell me|explain|i want to know|i need to know|wondering|any)\b", re.I)
 _DEPENDENT = re.compile(
     r"^(?:and|but|also|so|then|ok(?:ay)?|what about|how about|what if|same|really|why|no,? i meant?|i meant?|sorry|even if|or|for)\b", re.I
@@ -35,6 +39,7 @@ _POINTING = re.compile(r"\b(?:it|its|that|this|these|those|they|them|their|there
 _OPENING = re.compile(
     r"^(?:and|but|also|so|then|ok(?:ay)?|what about|how about|what if|really|no,? i meant?|i meant?|sorry|or|for|in|on|with|is it the same|same)[,:]?\s+", re.I
 )
+_LISTED = re.compile(r"\b(?:and|or|vs|versus)\b|[,/&]", re.I)
 # People who type in small letters do not start sentences with capitals.
 _LOOSE = re.compile(r"(?<=[?!])\s+|(?<=[a-z]{3})\.\s+(?=[a-z])|\n+")
 
@@ -172,7 +177,7 @@ class Planner:
             for i in range(len(words) - size + 1):
                 piece = " ".join(words[i : i + size])
                 bare = piece.strip(".,;:?!()\"'")
-                if bare and self.terms.canonical(bare) == ident:
+                if bare and ident in (self.terms.canonical(bare), self.terms.canonical(f"in {bare}").removeprefix("in ")):
                     words[i : i + size] = [piece.replace(bare, name)]
                     return self._swapped(" ".join(words), ident, name)
         return " ".join(words)
@@ -181,7 +186,8 @@ class Planner:
         asked: list[str] = []
         told: list[str] = []
         for sentence in (s for part in split(text) for s in _LOOSE.split(part)):
-            pieces = [p.strip(" ,;") for p in _JOINT.split(sentence) if p and p.strip(" ,;?.!")]
+            joint = _JOINT if sentence.count(",") == 1 else _PLAIN_JOINT
+            pieces = [p.strip(" ,;") for p in joint.split(sentence) if p and p.strip(" ,;?.!")]
             if len(pieces) > 1 and not _QUESTION.match(pieces[0]):
                 head = pieces[0]  # "I failed Step 1 once and can I still apply": the first piece is told, not asked
                 if not sentence.rstrip().endswith("?") or not self.terms.tokens(head):
@@ -204,7 +210,23 @@ class Planner:
                 parts.append(Part(question, " ".join(filter(None, (about, context)))))
             else:
                 parts.append(Part(piece, context))
-        return parts
+        return [single for part in parts for single in self._each(part)][:MAX_PARTS]
+
+    def _each(self, part: Part) -> list[Part]:
+        """A question about several states or hospitals is one question for each."""
+        for kind in ("state", "institution"):
+            named = sorted(self.terms.found(part.text).get(kind, ()), key=self.terms.canonical(part.text).find)
+            if 2 <= len(named) <= MAX_PARTS and _LISTED.search(part.text):
+                return [Part(self._only(part.text, ident, named), part.context) for ident in named]
+        return [part]
+
+    def _only(self, text: str, kept: str, named: list[str]) -> str:
+        for ident in named:
+            if ident != kept:
+                text = self._swapped(text, ident, "\0")
+        joint = r"(?:,|/|&|\band\b|\bor\b|\bvs\b\.?|\bversus\b)"
+        text = re.sub(rf"\s*{joint}\s*\0|\0\s*{joint}|\0", " ", text)
+        return " ".join(text.split())
 
 
 def readable(text: str) -> str:
