@@ -173,7 +173,7 @@ class _Run:
     async def run(self) -> Report:
         began = asyncio.get_running_loop().time()
         report = Report(self.collection, embedder=self.embedder.fingerprint)
-        documents = await asyncio.to_thread(_load, self.sources, self.registry, report, self.progress)
+        documents = await asyncio.to_thread(_load, self.sources, self.registry, self.guide_pages, report, self.progress)
         stored, manifest = await _read_stored(self.engine, self.collection)
         # Documents of other sources than those read now stay. With another embedder, chunker or word list they are embedded and
         # named anew, but they cannot be cut anew: their files are not at hand.
@@ -291,12 +291,12 @@ class _Plan:
     hashes: dict[str, str]
 
 
-def _load(sources: Sequence[Source], registry: Registry, report: Report, progress: Progress) -> list[Document]:
+def _load(sources: Sequence[Source], registry: Registry, pages: bool, report: Report, progress: Progress) -> list[Document]:
     documents: dict[str, Document] = {}
     errors: list[DocumentError] = []
     passed_over: list[str] = []
     for source in sources:
-        for document in _read(source, registry, errors, passed_over):
+        for document in _read(source, registry, pages, errors, passed_over):
             if document.id in documents:
                 errors.append(
                     DocumentError(f"the id '{document.id[:80]}' is used twice; ids must differ", file=document.id[:80], field="id")
@@ -327,13 +327,13 @@ def _storable(document: Document) -> bool:
     return "\0" not in text and not _SURROGATE.search(text)
 
 
-def _read(source: Source, registry: Registry, errors: list[DocumentError], passed_over: list[str]) -> Iterator[Document]:
+def _read(source: Source, registry: Registry, pages: bool, errors: list[DocumentError], passed_over: list[str]) -> Iterator[Document]:
     if source.download is None:
-        yield from load(source.path, registry, errors, id_root=source.id_root, passed_over=passed_over)
+        yield from load(source.path, registry, errors, id_root=source.id_root, passed_over=passed_over, pages=pages)
         return
     got = source.download
     try:
-        yield read_bytes(got.raw, got.form, source.name, registry, url=got.url, encoding=got.encoding)
+        yield read_bytes(got.raw, got.form, source.name, registry, url=got.url, encoding=got.encoding, pages=pages)
     except DocumentError as error:
         errors.append(error)
 

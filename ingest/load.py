@@ -163,9 +163,19 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def load(
-    root: Path, registry: Registry, errors: list[DocumentError], *, id_root: Path | None = None, passed_over: list[str] | None = None
+    root: Path,
+    registry: Registry,
+    errors: list[DocumentError],
+    *,
+    id_root: Path | None = None,
+    passed_over: list[str] | None = None,
+    pages: bool = True,
 ) -> Iterator[Document]:
-    """The documents of a file or folder. What is wrong with one is added to `errors` and the rest goes on."""
+    """The documents of a file or folder. What is wrong with one is added to `errors` and the rest goes on.
+
+    Args:
+        pages: guides are shown as pages: their ids are the addresses of these, without the file's ending.
+    """
     base = id_root or (root if root.is_dir() else root.parent)
     for path in find_files(root, passed_over):
         name = _name(path.relative_to(base).as_posix())
@@ -173,7 +183,7 @@ def load(
             if SUFFIXES[path.suffix.lower()] == "jsonl":
                 yield from _json_lines(path, name, errors)
             else:
-                yield read_bytes(_raw(path, name), SUFFIXES[path.suffix.lower()], name, registry)
+                yield read_bytes(_raw(path, name), SUFFIXES[path.suffix.lower()], name, registry, pages=pages)
         except DocumentError as error:
             errors.append(error)
 
@@ -183,7 +193,9 @@ def _name(name: str) -> str:
     return name.encode("utf-8", "replace").decode()
 
 
-def read_bytes(raw: bytes, form: str, name: str, registry: Registry, *, url: str | None = None, encoding: str | None = None) -> Document:
+def read_bytes(
+    raw: bytes, form: str, name: str, registry: Registry, *, url: str | None = None, encoding: str | None = None, pages: bool = True
+) -> Document:
     """The one document in `raw`.
 
     Args:
@@ -209,7 +221,7 @@ def read_bytes(raw: bytes, form: str, name: str, registry: Registry, *, url: str
         return read_html(_some(decode(raw, name, encoding or declared_encoding(raw)), name), name, url)
     text = _some(decode(raw, name, encoding), name)
     if form == "guide":
-        return _guide(text, name, registry)
+        return _guide(text, name, registry, pages)
     return _TEXT[form](text, name, url)
 
 
@@ -272,10 +284,10 @@ _TEXT: dict[str, Callable[[str, str, str | None], Document]] = {
 # Guides -----------------------------------------------------------------------------------------------------------------
 
 
-def _guide(text: str, name: str, registry: Registry) -> Document:
+def _guide(text: str, name: str, registry: Registry, pages: bool) -> Document:
     front, body, offset = read_front_matter(text, name)
     body = without_comments(body, name, offset)
-    slug = front.id or re.sub(r"\.(md|markdown)$", "", name)
+    slug = front.id or (re.sub(r"\.(md|markdown)$", "", name, flags=re.I) if pages else name)
     sections = tuple(cut_sections(body, front.title, name, offset))
     if not any(section.text.strip() for section in sections):
         raise DocumentError("has front matter but no text", file=name)

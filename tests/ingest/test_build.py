@@ -163,6 +163,7 @@ async def test_guides_of_a_collection_without_pages(room: Room, corpus: Path) ->
     await room.ingest(corpus, guide_pages=False)
     chunks = (await room.index()).chunks
     assert all(chunk.guide is None and chunk.source.title for chunk in chunks)
+    assert {chunk.document_id for chunk in chunks} == {"visas.md", "note.txt", "one", "two", "three"}
 
 
 # The guard
