@@ -268,8 +268,9 @@ def _bounds(tokens: list[Token]) -> list[Token]:
         bare = token.kind == "axis" and token.word in _BEFORE_FIGURES and not after
         before = result[-1] if result else token
         noun = token.word in _NOUNS and (before.kind == "figure" or before.key == "always")  # "14 blocks", "each block"
+        place = token.word == "from" and not (after and after[0].same_kind == "date")  # "relief from residency"
         until = token.kind == "axis" and token.word == "up to" and after and after[0].same_kind == "date"
-        if not bare and not until and not (noun and token.kind == "axis"):
+        if token.kind != "axis" or not (bare or until or noun or place):
             result.append(token)
     return result
 

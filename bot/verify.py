@@ -102,7 +102,7 @@ class Verifier:
         around = self._read(" . ".join(c for c in context if c not in headers)) if context else None
         missing = self._figures(said, sources, as_of, reasons)
         self._names(said, quoted, [*quoted, *([around] if around else []), *(self._read(h) for h in headers)], around, reasons)
-        borne, bearers = self._borne(said, quoted, around)
+        borne, bearers = self._borne(said, quoted, around, reasons)
         merged = [quoted[i] for i in sorted(set(bearers))] or quoted
         rows = [unit for unit in units if unit.startswith("|")]
         if rows and not any(self._keeps_cells(text, row, _header_of(row, headers)) for row in rows):
@@ -238,12 +238,13 @@ class Verifier:
         self._denials(said.tokens, tokens, reasons)
         self._undenied(said, quoted, reasons)
         mine, theirs = _marked(said.tokens), _marked(tokens)
+        pivoted = _sides_swapped(mine, theirs, reasons)
         for name, axis in self.polarity.axes.items():
-            if name not in said.axes or axis.negative or name == "tense":
+            if name not in said.axes or axis.negative or name in ("tense", "pivot"):
                 continue
             if not axis.order:
                 self._signs(axis.name, said, here, tokens, reasons)
-            for marker in (m for m in mine if m.token.key == name):
+            for marker in (m for m in mine if m.token.key == name and not (pivoted and name == "more")):
                 rivals = [m for m in theirs if m.token.key == name]
                 if any(self._opposed(marker, rival, rivals) for rival in rivals):
                     reasons.append(f"{name} differs")
@@ -289,7 +290,8 @@ class Verifier:
             return not agrees and comparing and straight >= crossed and straight > 0 and len(rivals) == 1
         if comparing:
             return crossed > straight if agrees else straight > crossed
-        return not agrees and not any(m.token.sign == marker.token.sign and marker.straight(m) >= straight for m in rivals)
+        alike = [marker.straight(m) for m in rivals if m.token.sign == marker.token.sign]
+        return not agrees and (not alike or straight >= max(alike) + 2)
 
     def _modals(self, mine: list[_Marker], theirs: list[_Marker], said: Reading, here: dict[str, Counter[int]], reasons: list[str]) -> None:
         """ "must" where the quote says "may", and the reverse."""
@@ -350,9 +352,15 @@ class Verifier:
 
     def _tells(self, said: Reading, tokens: Iterable[Token], share: float) -> bool:
         """Whether the sentence has so large a share of the content words."""
-        words = [(weight(t, self.polarity), t) for t in tokens if t.sign != 9 and t.kind in ("word", "entity")]
-        total = sum(w for w, _ in words)
-        return total > 0 and sum(w * coverage(t, said, self.polarity) for w, t in words) >= share * total
+        total = got = 0.0
+        for token in tokens:
+            if token.kind == "figure":
+                total += 1
+                got += said.has(token.mark)
+            elif token.sign != 9 and token.kind != "axis" and token.key not in self.polarity.reporting:
+                total += weight(token, self.polarity)
+                got += weight(token, self.polarity) * coverage(token, said, self.polarity)
+        return total > 0 and got >= share * total
 
     def _is_denying(self, token: Token) -> bool:
         if token.kind == "axis":
@@ -565,7 +573,7 @@ class Verifier:
 
     # -- meaning ---------------------------------------------------------------------------------------------------
 
-    def _borne(self, said: Reading, quoted: list[Reading], around: Reading | None) -> tuple[float, list[int]]:
+    def _borne(self, said: Reading, quoted: list[Reading], around: Reading | None, reasons: list[str]) -> tuple[float, list[int]]:
         """The share of the sentence that quotes bear, when each stretch of it rests on one quote, and which quote bears each word.
 
         The cheapest way through the sentence: a word costs what its quote lacks of it, a figure that the quote does not hold costs more than
@@ -582,7 +590,7 @@ class Verifier:
                 figure = figures.get(token.key)
                 holds = [figure is not None and any(same(figure, other) for other in reading.figures) for reading in quoted]
                 if any(holds):
-                    costs[i] = [0.0 if held else 1.5 for held in holds]
+                    costs[i] = [0.0 if held else 3.0 for held in holds]
             else:
                 costs[i] = [weight(token, self.polarity) * (1 - coverage(token, reading, self.polarity, around)) for reading in quoted]
         best, came = costs[0].copy(), []
@@ -597,7 +605,25 @@ class Verifier:
         for back in reversed(came):
             at = int(back[at])
             bearers.append(at)
-        return max(0.0, share), bearers[::-1]
+        bearers.reverse()
+        if len(quoted) > 1:
+            self._borrowed(tokens, costs, bearers, reasons)
+        return max(0.0, share), bearers
+
+    def _borrowed(self, tokens: list[Token], costs: np.ndarray, bearers: list[int], reasons: list[str]) -> None:
+        """A figure may not be put into the words of another quote: the stretch that it stands in must have words of its own quote."""
+        for i, token in enumerate(tokens):
+            if token.kind != "figure" or not costs[i].any():
+                continue
+            first = last = i
+            while first and bearers[first - 1] == bearers[i]:
+                first -= 1
+            while last + 1 < len(tokens) and bearers[last + 1] == bearers[i]:
+                last += 1
+            own = any(t.kind != "figure" and costs[j][bearers[i]] < 0.5 and weight(t, self.polarity) >= 1 for j, t in enumerate(tokens) if first <= j <= last)
+            if costs[i][bearers[i]] or not own:
+                reasons.append("a figure belongs to another quote")
+                return
 
     def _weakest(self, said: Reading, quoted: list[Reading], around: Reading | None, borne: float, reasons: list[str]) -> float:
         """`borne`, unless one part of the sentence is much worse off than the rest."""
@@ -702,6 +728,24 @@ class _Marker:
     def crossed(self, other: _Marker) -> int:
         wide = 5 if self.token.key == "than" else 3
         return len({*self.left[:wide]} & {*other.right[:wide]}) + len({*self.right[:wide]} & {*other.left[:wide]})
+
+
+def _sides_swapped(mine: list[_Marker], theirs: list[_Marker], reasons: list[str]) -> bool:
+    """Whether both sides compare with "than"; what is compared must keep its side, or the comparison be turned round as well."""
+
+    def pivots(markers: list[_Marker]) -> list[tuple[_Marker, int]]:
+        return [
+            (m, next((x.token.sign for x in reversed(markers[:i]) if x.token.key in ("more", "high", "than")), 1))
+            for i, m in enumerate(markers) if m.token.key == "pivot"
+        ]  # fmt: skip
+
+    here, there = pivots(mine), pivots(theirs)
+    for marker, sign in here:
+        rival, other = max(there, key=lambda item: marker.straight(item[0]) + marker.crossed(item[0]), default=(marker, sign))
+        straight, crossed = marker.straight(rival), marker.crossed(rival)
+        if straight + crossed >= 2 and ((crossed > straight) if sign == other else (straight > crossed)):
+            reasons.append("what is compared has changed sides")
+    return bool(here and there)
 
 
 def _likeness(marker: _Marker, other: _Marker, comparing: bool) -> tuple[bool, int, bool]:
