@@ -341,7 +341,7 @@ def _listed(m: re.Match[str]) -> list[str]:
     items = re.findall(r"(\d+|one|two|three|four|five|six)\b(?:[ -]?(ck|cs)\b)?", m.group()[len(m["label"]) :], re.I)
     numbers = [str(_ONES.get(n.lower(), n)) for n, _ in items]
     names = [label + n + exam.lower() for n, (_, exam) in zip(numbers, items, strict=True)]
-    if len(items) == 2 and re.search(r"\d ?(?:-| to | through ) ?\d", m.group()) and not any(e for _, e in items):
+    if len(items) == 2 and re.search(r"\d ?(?:-| to | through ) ?\d", m.group()) and not any(e for _, e in items) and numbers[0] < numbers[1]:
         names = [f"{label}{n}" for n in range(int(numbers[0]), min(int(numbers[1]), 9) + 1)]
     return names
 

@@ -286,7 +286,7 @@ _PAIRS: dict[str, list[tuple[str, str]]] = {
         (r"\bcould not be ", "could be "), (r"\bhas no ", "has a "), (r"\bwere not ", "were "), (r"\bwith no ", "with a "),
     ],
     "must or may": [
-        (r"\bmust (?!not\b)", "may "), (r"\bmay (?!not\b|be (?:an|old|work|out)\b|\d|20)", "must "), (r"\bis required\b", "is optional"),
+        (r"\bmust (?!not\b|never\b)", "may "), (r"\bmay (?!not\b|be (?:an|old|work|out)\b|\d|20)", "must "), (r"\bis required\b", "is optional"),
         (r"\bare required\b", "are optional"), (r"\brequired\b(?! to\b)", "optional"), (r"\bcan (?!not\b)", "must "), (r"\boptional\b", "required"),
     ],
     "before or after": [
@@ -314,7 +314,7 @@ _PAIRS: dict[str, list[tuple[str, str]]] = {
 
 _PAIRS |= {
     "limit dropped": [
-        (r"\b(?:at least|at most|up to|no more than|no fewer than|more than|less than|fewer than|at the earliest|no later than) (?=\S)", ""),
+        (r"\b(?:at least|at most|up to(?! [A-Z])|no more than|no fewer than|more than|less than|fewer than|at the earliest|no later than) (?=\S)", ""),
         (r"\bonly (?=\S)", ""), (r" or (?:more|less|fewer|later|older)\b", ""),
     ],
     "some to all": [
@@ -514,10 +514,10 @@ _PLAIN_STARTS = frozenset("The A An In On At For From To Since Until Before Afte
 
 def paraphrased(paraphrases: Iterable[Paraphrase], sentences: Sequence[Statement]) -> list[Case]:
     """Those whose sentence still stands in the guides."""
-    known = {clean(s.text): s for s in sentences}
+    known = {_core(s.text): s for s in sentences}
     result = []
     for item in paraphrases:
-        statement = known.get(clean(item.sentence))
+        statement = known.get(_core(item.sentence))
         if statement:
             result.append(Case("paraphrase by hand", item.paraphrase, (statement.text,), True, statement.context, statement.guide))
     return result
@@ -525,8 +525,13 @@ def paraphrased(paraphrases: Iterable[Paraphrase], sentences: Sequence[Statement
 
 def orphans(paraphrases: Iterable[Paraphrase], sentences: Sequence[Statement]) -> list[str]:
     """Sentences of the paraphrase file that no longer stand in any guide."""
-    known = {clean(s.text) for s in sentences}
-    return [item.sentence for item in paraphrases if clean(item.sentence) not in known]
+    known = {_core(s.text) for s in sentences}
+    return [item.sentence for item in paraphrases if _core(item.sentence) not in known]
+
+
+def _core(text: str) -> str:
+    """Without what stands in brackets: a date or the long form of a name that a guide gains later does not orphan its paraphrase."""
+    return re.sub(r" \([^()]*\)", "", clean(text))
 
 
 def misquoted(sentences: Sequence[Statement], paraphrases: Iterable[Paraphrase], *, seed: int = 7, wanted: int = 150) -> list[Case]:

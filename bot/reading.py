@@ -156,7 +156,7 @@ _BEFORE_FIGURES = frozenset("under over above below beyond within".split())
 """Bounds only where a figure follows: "under 30", but "under ACGME rules"."""
 _NOUNS = frozenset("block blocks cap limit charge charges".split())
 _MOST_FIGURES = 26 * 26
-_NO = frozenset("no none neither nobody without".split())
+_NO = frozenset("no none neither nobody".split())
 WORDS = re.compile(r"[a-z0-9]+")
 
 

@@ -110,8 +110,8 @@ class Verifier:
         _ranges(said, quoted, reasons)
         self._changes(said, quoted, reasons)
         self._kept(said, merged, reasons)
-        self._polarity(said, merged, reasons)
-        self._roles(said, merged, reasons)
+        compared = self._polarity(said, merged, reasons)
+        self._roles(said, merged, reasons, 4.0 if compared else 2.0)
         if opening:
             self._opening(opening, said, reasons)
         support = borne
@@ -229,7 +229,8 @@ class Verifier:
 
     # -- sense -----------------------------------------------------------------------------------------------------
 
-    def _polarity(self, said: Reading, quoted: list[Reading], reasons: list[str]) -> None:
+    def _polarity(self, said: Reading, quoted: list[Reading], reasons: list[str]) -> bool:
+        """Returns whether sentence and quote compare two things with "than", so that these keep their sides already."""
         here: dict[str, Counter[int]] = {}
         for reading in quoted:
             for name, counter in reading.axes.items():
@@ -254,6 +255,7 @@ class Verifier:
         groups = {i for r in quoted for i, kind in r.entities.items() if kind == "group"}
         if groups and ("school" in said.axes and "school" not in here) and not any(kind == "group" for kind in said.entities.values()):
             reasons.append("leaves out of whom the quote speaks")
+        return pivoted
 
     def _signs(self, name: str, said: Reading, here: dict[str, Counter[int]], tokens: list[Token], reasons: list[str]) -> None:
         have = here.get(name, Counter())
@@ -515,13 +517,13 @@ class Verifier:
 
     # -- roles -----------------------------------------------------------------------------------------------------
 
-    def _roles(self, said: Reading, quoted: list[Reading], reasons: list[str]) -> None:
-        """Two visas, two exams, two figures in the quote: each must keep its own neighbours."""
+    def _roles(self, said: Reading, quoted: list[Reading], reasons: list[str], margin: float) -> None:
+        """Two visas, two exams, two figures in the quote: each must keep its own neighbours, by `margin` where the sentence is no near copy."""
         mine = [t for t in said.tokens if t.key != "tense"]
         for reading in quoted:
             theirs = [t for t in reading.tokens if t.key != "tense"]
             matcher = SequenceMatcher(None, [t.mark for t in mine], [t.mark for t in theirs], autojunk=False)
-            if self._misplaced(mine, theirs, 0.9 if matcher.ratio() >= 0.8 else 2.0):
+            if self._misplaced(mine, theirs, 0.9 if matcher.ratio() >= 0.8 else margin):
                 reasons.append("two names or figures have changed places")
                 return
 
