@@ -745,6 +745,10 @@ def _sides_swapped(mine: list[_Marker], theirs: list[_Marker], reasons: list[str
     for marker, sign in here:
         rival, other = max(there, key=lambda item: marker.straight(item[0]) + marker.crossed(item[0]), default=(marker, sign))
         straight, crossed = marker.straight(rival), marker.crossed(rival)
+        if straight + crossed >= 2:  # what stands right beside "than" counts most
+            nearest = (marker.left[:1], marker.right[:1])
+            straight += 5 * sum(a == b != () for a, b in zip(nearest, (rival.left[:1], rival.right[:1]), strict=True))
+            crossed += 5 * sum(a == b != () for a, b in zip(nearest, (rival.right[:1], rival.left[:1]), strict=True))
         if straight + crossed >= 2 and ((crossed > straight) if sign == other else (straight > crossed)):
             reasons.append("what is compared has changed sides")
     return bool(here and there)

@@ -1,0 +1,61 @@
+"""The field's words, as the shipped list has them."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.errors import SettingsError
+from bot.terms import any_of, fold, read_terms
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "ident"),
+    [
+        ("H1B", "visa", "h1b"), ("an h 1b visa", "visa", "h1b"), ("H-1B", "visa", "h1b"), ("Step two CK", "exam", "step2ck"), ("step-3", "exam", "step3"),
+        ("Pathway Six", "pathway", "pathway6"), ("non-U.S. IMGs", "group", "nonusimg"), ("US IMGs", "group", "usimg"), ("in TX", "state", "statetx"),
+        ("New York City", "state", "stateny"), ("a Pakistani graduate", "country", "countrypakistan"), ("Conrad waiver", "waiver", "conrad30"),
+        ("the two-year home-residence rule", "waiver", "212e"), ("Intealth", "body", "ecfmg"), ("OB/GYN", "specialty", "obgyn"),
+    ],
+)  # fmt: skip
+def test_one_thing_however_it_is_written(terms, text, kind, ident):
+    assert ident in terms.found(text).get(kind, set())
+
+
+@pytest.mark.parametrize("text", ["in or me", "AND SO IN CAPITALS OR NOT", "the h-10 form", "stepson 3", "Step 3ck"])
+def test_what_only_looks_like_a_name(terms, text):
+    assert not terms.found(text)
+
+
+def test_the_longer_name_wins(terms):
+    assert terms.found("H-1B1")["visa"] == {"h1b1"}
+    assert terms.found("West Virginia")["state"] == {"statewv"}
+    assert terms.found("Step 2 CS")["exam"] == {"step2cs"}
+
+
+def test_look_alikes_fold_into_latin_letters():
+    assert fold("Stер２") == "step2"
+    assert fold("ÉCFMG\u200b") == "ecfmg"
+
+
+def test_expansion_adds_plain_words_to_questions_only(terms):
+    assert "graduat" in terms.tokens("my YOG", expand=True) and "graduat" not in terms.tokens("my YOG")
+
+
+WORDS = st.lists(st.text("ab -", min_size=1, max_size=6).map(str.strip).filter(lambda w: w and not w.startswith("-") and not w.endswith("-")), min_size=1, max_size=8)
+
+
+@given(WORDS, st.text("ab ", max_size=12))
+@settings(max_examples=200, deadline=None)
+def test_one_pattern_finds_what_the_phrases_one_by_one_find(phrases, text):
+    together = re.compile(rf"(?<!\w)(?:{any_of(phrases)})(?!\w)")
+    alone = [re.compile(rf"(?<!\w)(?:{any_of([phrase])})(?!\w)") for phrase in phrases]
+    assert bool(together.search(text)) == any(pattern.search(text) for pattern in alone)
+
+
+def test_a_broken_list_says_what_to_do(tmp_path):
+    path = tmp_path / "terms.yaml"
+    path.write_text("entities: [", encoding="utf-8")
+    with pytest.raises(SettingsError, match="terms.yaml"):
+        read_terms(path)
