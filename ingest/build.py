@@ -241,7 +241,7 @@ class _Run:
         others = set(plan.others)
         again = [_renamed(chunk, self.terms) for chunk, _ in old if chunk.document_id in others] if fresh else []
         kept = [(chunk, blob) for chunk, blob in old if chunk.document_id not in touched and not (fresh and chunk.document_id in others)]
-        known = {chunk.chunk_id: (chunk, blob) for chunk, blob in old} if same else {}
+        known = [(chunk, blob) for chunk, blob in old if chunk.document_id in touched or fresh] if same else []
         new = [chunk for chunks in made.values() for chunk in chunks]
         blobs = await asyncio.to_thread(_embed, [*new, *again], known, self.embedder, self.progress)
         everything = sorted(
@@ -367,27 +367,24 @@ def _refuse_shrink(
             )
 
 
-def _embed(chunks: list[Chunk], known: dict[str, tuple[Chunk, bytes]], embedder: Embedder, progress: Progress) -> dict[str, bytes]:
-    """Each chunk's vectors as stored; those that are known are taken over, equal texts are embedded once.
+def _embed(chunks: list[Chunk], known: list[tuple[Chunk, bytes]], embedder: Embedder, progress: Progress) -> dict[str, bytes]:
+    """Each chunk's vectors as stored. Texts that are known from before are taken over, equal ones are embedded once.
 
     Texts of like length go to the model together, whichever chunk they are of.
     """
+    vectors: dict[tuple[str, str], np.ndarray] = {}
+    for item, blob in known:
+        vectors.update(zip(_texts(item), np.frombuffer(blob, np.float32).reshape(-1, embedder.dimensions), strict=True))
     texts_of = {item.chunk_id: _texts(item) for item in chunks}
-    blobs = {}
-    for item in chunks:
-        before = known.get(item.chunk_id)
-        if before is not None and _texts(before[0]) == texts_of[item.chunk_id]:
-            blobs[item.chunk_id] = before[1]
-    parts = _divide([text for ident, texts in texts_of.items() if ident not in blobs for text in texts], embedder)
+    parts = _divide([text for texts in texts_of.values() for text in texts if text not in vectors], embedder)
     wanted = list(dict.fromkeys(part for group in parts.values() for part, _ in group))
     if wanted:
-        vectors = _vectors(wanted, embedder, progress)
+        matrix = _vectors(wanted, embedder, progress)
         place = {text: i for i, text in enumerate(wanted)}
-    for item in chunks:
-        if item.chunk_id not in blobs:
-            rows = [_mean([(vectors[place[part]], weight) for part, weight in parts[text]]) for text in texts_of[item.chunk_id]]
-            blobs[item.chunk_id] = np.stack(rows).astype(np.float32, copy=False).tobytes()
-    return blobs
+        vectors |= {text: _mean([(matrix[place[part]], weight) for part, weight in group]) for text, group in parts.items()}
+    return {
+        ident: np.stack([vectors[text] for text in texts]).astype(np.float32, copy=False).tobytes() for ident, texts in texts_of.items()
+    }
 
 
 def _texts(item: Chunk) -> list[tuple[str, str]]:
