@@ -240,7 +240,7 @@ def _swap(kind: str) -> Mutator:
         for names in _SWAPS[kind]:
             alternatives = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
             present = list(dict.fromkeys(re.findall(rf"(?<![\w-])(?:{alternatives})(?![\w-])", text)))
-            found = {i for ids in terms.found(text).values() for i in ids}
+            found = {i for ids in terms.found(text).values() for i in ids} if present else set()
             for old in present:
                 free = [n for n in names if not {i for ids in terms.found(n).values() for i in ids} & found]
                 if free:
@@ -388,12 +388,14 @@ _TRADES = frozenset({"range turned", "name number", "season"})
 """Kinds whose wrong sentences may have no figure that the true one lacks."""
 
 
-def mutate(statement: Statement, terms: Terms, rng: random.Random, told: frozenset[str] = frozenset()) -> list[Case]:
+def mutate(
+    statement: Statement, terms: Terms, rng: random.Random, told: frozenset[str] = frozenset(), kinds: Iterable[str] = tuple(MUTATORS)
+) -> list[Case]:
     """All wrong versions of one sentence. Left out: versions that are still true, because another figure or sentence says them (`told`)."""
     text = clean(statement.text)
     cases: list[Case] = []
-    for kind, mutator in MUTATORS.items():
-        for made in mutator(text, terms, rng):
+    for kind in kinds:
+        for made in MUTATORS[kind](text, terms, rng):
             if made == text or made in told or (kind in FIGURE_KINDS - _TRADES and _still_said(made, text)):
                 continue
             cases.append(Case(kind, made, (statement.text,), False, statement.context, statement.guide))
@@ -411,8 +413,9 @@ def mutated(sentences: Sequence[Statement], terms: Terms, *, seed: int = 7, per_
     rng = random.Random(seed)
     told = frozenset(clean(s.text) for s in sentences)
     pools: dict[str, list[Case]] = defaultdict(list)
-    for statement in sentences:
-        for case in mutate(statement, terms, rng, told):
+    for statement in rng.sample(sentences, len(sentences)):
+        wanted = [kind for kind in MUTATORS if len(pools[kind]) < 3 * per_kind]  # enough to choose from
+        for case in mutate(statement, terms, rng, told, wanted):
             pools[case.kind].append(case)
     result: list[Case] = []
     for kind in MUTATORS:
