@@ -15,7 +15,6 @@ endif
 BIN := .venv/bin
 ST := .venv-st/bin
 PIP_OPTIONS := --quiet --disable-pip-version-check --no-input
-TORCH := torch==2.13.0
 APT := apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends
 FETCH := from bot.embedding import open_embedder; from bot.settings import read_settings; s = read_settings(); \
 	open_embedder(s.embedder, s.weights_folder, offline=s.offline)
@@ -57,11 +56,11 @@ help:
 	@touch $@
 
 # The second runtime, in an environment of its own. torch goes first and without a hash: its builds for processors and for graphics cards
-# share a version. The model's package would pull its own versions of everything, so only its data file is taken (--no-deps).
-.venv-st/.st: constraints/st.txt pyproject.toml | .venv/bin/python
+# share a version, and it brings what each of them needs. The list of the rest is complete, so nothing else is looked up (--no-deps).
+.venv-st/.st: constraints/torch.txt constraints/st.txt pyproject.toml | .venv/bin/python
 	@test -x $(ST)/python || $(BIN)/python -m venv .venv-st
 	@echo 'Installing torch and sentence-transformers into .venv-st …'
-	$(ST)/python -m pip install $(PIP_OPTIONS) '$(TORCH)'
+	$(ST)/python -m pip install $(PIP_OPTIONS) -r constraints/torch.txt
 	$(ST)/python -m pip install $(PIP_OPTIONS) --no-deps --require-hashes -r constraints/st.txt
 	$(ST)/python -m pip install $(PIP_OPTIONS) --no-deps --no-build-isolation -e .
 	@touch $@
@@ -120,13 +119,13 @@ wheel: .venv/.dev
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 
 # What stands between the pins is not written: no addresses of indexes, no paths of this machine.
-COMPILE = $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+COMPILE = $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-header --no-annotate --build-deps-for editable \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
 constraints: .venv/.dev
-	$(COMPILE) --build-deps-for editable -o constraints/run.txt pyproject.toml
-	$(COMPILE) --build-deps-for editable --extra dev --constraint constraints/run.txt -o constraints/dev.txt pyproject.toml
-	$(COMPILE) --build-deps-for editable --extra bench --constraint constraints/run.txt --unsafe-package torch -o constraints/st.txt pyproject.toml
+	$(COMPILE) --allow-unsafe -o constraints/run.txt pyproject.toml
+	$(COMPILE) --allow-unsafe --extra dev --constraint constraints/run.txt -o constraints/dev.txt pyproject.toml
+	$(COMPILE) --unsafe-package torch --extra bench --constraint constraints/torch.txt -o constraints/st.txt pyproject.toml
 
 clean:
 	rm -rf .venv .venv-st .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .img-advisor/test build dist

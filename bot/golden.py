@@ -146,7 +146,7 @@ def _read_file(path: Path) -> list[GoldenQuestion]:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise DocumentError(f"is not valid YAML ({error.problem})", file=name, line=line) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DocumentError(f"cannot be read ({type(error).__name__})", file=name) from None
+        raise DocumentError("cannot be read. Check that it exists and that it is text in UTF-8.", file=name) from None
 
 
 def _read_entry(loader: yaml.SafeLoader, node: yaml.Node, name: str) -> GoldenQuestion:

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from bot import __version__
 from bot.answer import Answer, Profile, Question, Turn
-from bot.errors import AdvisorError, IndexMismatch, IndexMissing, InputError, ShrinkRefused
+from bot.errors import AdvisorError, IndexMismatch, IndexMissing, InputError, ShrinkRefused, UnknownCollection
 from bot.settings import Settings, read_settings
 
 app = typer.Typer(
@@ -34,7 +34,7 @@ database_app = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(database_app, name="db")
 
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 out = Console(highlight=False, soft_wrap=True)
 Value = TypeVar("Value")
 
@@ -45,17 +45,49 @@ Collection = Annotated[str | None, typer.Option("--collection", help="Another co
 def main() -> None:
     """Entry point; turns errors into one sentence and an exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    status = _status()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = _reader_left()
+    sys.exit(status)
+
+
+def _status() -> int | str | None:
     try:
         app()
     except AdvisorError as error:
         err.print(str(error), style="red", markup=False)
-        sys.exit(1 if isinstance(error, ShrinkRefused) else 2)
+        return 1 if isinstance(error, ShrinkRefused) else 2
     except KeyboardInterrupt:
         err.print("Stopped.")
-        sys.exit(130)
-    except BrokenPipeError:  # `img-advisor … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return 130
+    except SystemExit as ended:  # how Typer ends; where the reader has left it says 1, which means "no" here
+        return _reader_left() if isinstance(ended.__context__, BrokenPipeError) else ended.code
+    except OSError as error:
+        name = f"'{Path(os.fsdecode(error.filename)).name}'" if isinstance(error.filename, str | bytes) else "A file or folder"
+        err.print(
+            f"{name} cannot be used ({error.strerror or type(error).__name__}). "
+            "Check the data folder (IMG_ADVISOR_DATA), its free space, and the files of this call.",
+            style="red", markup=False,
+        )  # fmt: skip
+        return 2
+    except Exception as error:
+        if os.environ.get("IMG_ADVISOR_LOG_LEVEL", "").lower() == "debug":
+            raise
+        err.print(
+            f"Something went wrong that should not ({type(error).__name__}). "
+            "Set IMG_ADVISOR_LOG_LEVEL=debug and repeat the call to see where.",
+            style="red", markup=False,
+        )  # fmt: skip
+        return 2
+    return 0
+
+
+def _reader_left() -> int:
+    """`img-advisor … | head`: who reads has enough. What is still to be written goes nowhere, at the interpreter's end too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return 0
 
 
 def _run(work: Coroutine[Any, Any, Value]) -> Value:
@@ -195,7 +227,7 @@ async def _with_advisor(settings: Settings, work: Any, collection: str | None = 
     try:
         try:
             return await work(advisor)
-        except (IndexMissing, IndexMismatch):
+        except (IndexMissing, IndexMismatch, UnknownCollection):
             if collection not in (None, settings.collection):
                 raise
             await _ingest(settings)
