@@ -47,7 +47,8 @@ class Figure:
 _ONES = {
     w: i
     for i, w in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+        "seventeen eighteen nineteen".split()
     )
 }
 _TENS = {w: 10 * i for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
@@ -64,7 +65,8 @@ _TENTHS = {w: 10 * i for i, w in enumerate("twentieth thirtieth fortieth fiftiet
 _MONTHS = {
     name: i
     for i, names in enumerate(
-        "january|jan february|feb march|mar april|apr may june|jun july|jul august|aug september|sept|sep october|oct november|nov december|dec".split(),
+        "january|jan february|feb march|mar april|apr may june|jun july|jul august|aug september|sept|sep october|oct "
+        "november|nov december|dec".split(),
         1,
     )
     for name in names.split("|")
@@ -82,7 +84,8 @@ _COUNTED = {
         "attempt": "attempt attempts try tries sitting sittings time times",
         "program": "program programs programme programmes residencies residency",
         "place": "position positions place places spot spots slot slots seat seats post posts",
-        "person": "applicant applicants candidate candidates people persons person physician physicians doctor doctors graduate graduates img imgs "
+        "person": "applicant applicants candidate candidates people persons person physician physicians doctor doctors graduate graduates "
+        "img imgs "
         "resident residents examinee examinees taker takers fellow fellows member members student students",
         "letter": "letter letters lor lors",
         "block": "block blocks",
@@ -98,16 +101,20 @@ _COUNTED = {
     for word in words.split()
 }
 _CURRENCIES = {"canadian": "cad", "australian": "aud", "euro": "eur", "pound": "gbp", "rupee": "inr"}
-_MULTIPLIERS = {"year": ("month", 12), "month": ("month", 1), "week": ("day", 7), "day": ("day", 1), "hour": ("minute", 60), "minute": ("minute", 1)}
+_MULTIPLIERS = {
+    "year": ("month", 12), "month": ("month", 1), "week": ("day", 7), "day": ("day", 1), "hour": ("minute", 60), "minute": ("minute", 1),
+}  # fmt: skip
 
-_DASHES = str.maketrans({c: "-" for c in "‐‑‒–—―−﹣－"} | {"’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " ", "\u202f": " ", "\u2009": " "})
+_DASHES = str.maketrans(
+    {c: "-" for c in "‐‑‒–—―−﹣－"} | {"’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " ", "\u202f": " ", "\u2009": " "}
+)
 
 
 @lru_cache(maxsize=4096)
 def clean(text: str) -> str:
-    """`text` as a reader sees it, in plain characters: full-width and foreign digits as 0-9, one kind of dash, quote and space, nothing invisible.
+    """`text` as a reader sees it, in plain characters.
 
-    Case and accents stay.
+    Full-width and foreign digits become 0-9, there is one kind of dash, quote and space, and nothing invisible. Case and accents stay.
     """
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.translate(_DASHES)).translate(_DASHES)
@@ -135,14 +142,18 @@ _SUFFIX = r"(?:st|nd|rd|th)"
 _DAY = rf"(?:the )?(\d{{1,2}}){_SUFFIX}?"
 _AMOUNT = rf"({_NUM})(?![\d,]*[^\W\dkKmMbB_])(?:[ -]?(k|thousand|million|billion|bn)\b)?"
 _ADJ = (
-    r"(?:full|more|additional|extra|consecutive|calendar|business|working|academic|whole|complete|completed|further|accredited|approved|us|u\.s\.|straight|"
-    r"continuous|successive|first|last|previous|past|next|clinical|federal|fiscal|training|different|separate|total|other|or more|or fewer|or less)"
+    r"(?:full|more|additional|extra|consecutive|calendar|business|working|academic|whole|complete|completed|further|"
+    r"accredited|approved|us|u\.s\.|straight|"
+    r"continuous|successive|first|last|previous|past|next|clinical|federal|fiscal|training|different|separate|total|"
+    r"other|or more|or fewer|or less)"
 )
 _OTHER_MONEY = (
-    r"(?:canadian|australian|hong\ kong|singapore)\ dollars?|(?:euro|pound|rupee|franc|peso|dirham|riyal|yen|naira)s?(?:\ sterling)?|cents?|eur|gbp|cad|aud|inr|chf"
+    r"(?:canadian|australian|hong\ kong|singapore)\ dollars?|(?:euro|pound|rupee|franc|peso|dirham|riyal|yen|"
+    r"naira)s?(?:\ sterling)?|cents?|eur|gbp|cad|aud|inr|chf"
 )
 _LAW = (
-    r"(?:sections?|sec\.?|§{1,2}|acts?|chapters?|ch\.|articles?|art\.|proclamations?|executive order|public law|p\.l\.|bill|h\.?b\.?|s\.?b\.?|h\.r\.|a\.b\.|"
+    r"(?:sections?|sec\.?|§{1,2}|acts?|chapters?|ch\.|articles?|art\.|proclamations?|executive order|public law|"
+    r"p\.l\.|bill|h\.?b\.?|s\.?b\.?|h\.r\.|a\.b\.|"
     r"ab|lb|ld|cfr|c\.f\.r\.|fr|usc|u\.s\.c\.|ina|nos?\.|forms?|docket|title|rule|regulation|statute|code)"
 )
 _PATTERN = re.compile(
@@ -158,18 +169,23 @@ _PATTERN = re.compile(
   | (?P<my>\b(?P<my_m>{_MONTH}),?\ (?:of\ )?(?P<my_y>(?:19|20)\d\d)\b)
   | (?P<season>\b(?P<se_a>(?:19|20)\d\d)\ ?[-/]\ ?(?P<se_b>(?:(?:19|20)\d\d|\d\d))\b(?![-/.]?\d))
   | (?P<money>(?:(?P<cur>us\$|usd\ ?|[a-z]{{0,2}}\$|£|€|₹|eur\ |gbp\ |cad\ |aud\ |inr\ ))\ ?{_AMOUNT}(?:\ (?:us\ )?dollars\b)?)
-  | (?P<percent>(?P<pct>{_NUM})\ ?(?:%|percent\b|per\ cent\b|pct\b|percentage\ points?\b)|(?P<pctw>\b{_WORDNUM})[ -](?:percent\b|per\ cent\b|percentage\ points?\b))
+  | (?P<percent>(?P<pct>{_NUM})\ ?(?:%|percent\b|per\ cent\b|pct\b|percentage\ points?\b)
+        |(?P<pctw>\b{_WORDNUM})[ -](?:percent\b|per\ cent\b|percentage\ points?\b))
   | (?P<clock>\b\d{{1,2}}(?::\d\d)?\ ?(?:a\.?m\b\.?|p\.?m\b\.?)|\b(?:noon|midnight)\b|(?<![\d:])\d{{1,2}}:\d\d(?![\d:-]))
   | (?P<names>\b(?P<label>steps?|pathways?|conrad)[ -]?(?P<first>\d+|one|two|three|four|five|six)\b(?:[ -]?(?:ck|cs)\b)?
-        (?:(?:,\ ?(?:and\ |or\ )?|\ (?:and|or|to|through|&)\ |\ ?[/&-]\ ?)(?:\d|one|two|three)\b(?![\d,.:%]*\d|%|\ ?(?:percent|years?|months?|weeks?|days?|hours?|attempts?|tries))(?:[ -]?(?:ck|cs)\b)?)*)
-  | (?P<stepof>\b(?:day|phase|level|tier|grade|category|(?:program\ |training\ |pgy\ ?|academic\ |residency\ )year)[ -](?P<so>\d{{1,2}})\b(?![\d,.-]*\d|%))
+        (?:(?:,\ ?(?:and\ |or\ )?|\ (?:and|or|to|through|&)\ |\ ?[/&-]\ ?)(?:\d|one|two|three)\b
+            (?![\d,.:%]*\d|%|\ ?(?:percent|years?|months?|weeks?|days?|hours?|attempts?|tries))(?:[ -]?(?:ck|cs)\b)?)*)
+  | (?P<stepof>\b(?:day|phase|level|tier|grade|category
+            |(?:program\ |training\ |pgy\ ?|academic\ |residency\ )year)[ -](?P<so>\d{{1,2}})\b(?![\d,.-]*\d|%))
   | (?P<law>(?<![\w$]){_LAW}\ ?(?=[(\d])(?P<law_n>\d[\w.:()/-]*\w\)?|\d\)?))
   | (?P<cite>(?<![\w.])\d+\ (?:fr|f\.r\.|cfr|c\.f\.r\.|usc|u\.s\.c\.|stat\.)\ \d[\w.()-]*[\w)])
   | (?P<ord>\b(?P<ord_n>\d{{1,3}}){_SUFFIX}\b)
-  | (?P<ref>(?<![\w$.-])(?=[\w:/.()-]*\d)(?=[\w:/.()-]*[^\W\d_])(?!\d[\d,.]*(?:k|\+|\+)?(?![\w(]))(?!\d[\d,.]*-(?:[a-z]{{3,}}))[\w]+(?:[-.:/]?\(?\w+\)?)*)
+  | (?P<ref>(?<![\w$.-])(?=[\w:/.()-]*\d)(?=[\w:/.()-]*[^\W\d_])
+        (?!\d[\d,.]*(?:k|\+|\+)?(?![\w(]))(?!\d[\d,.]*-(?:[a-z]{{3,}}))[\w]+(?:[-.:/]?\(?\w+\)?)*)
   | (?P<ordw>\b(?:(?P<ow_t>{"|".join(_TENS)})[ -])?(?P<ow>{"|".join([*_ORDINALS, *_TENTHS])})\b)
   | (?P<part>\b(?:(?P<pn>one|two|three|four|a|an)[ -])?(?P<pd>half|halves|thirds?|quarters?|fourths|fifths?|tenths)\b)
-  | (?P<dollars>{_AMOUNT.replace("(", "(?P<do_n>", 1).replace("(k|", "(?P<do_s>k|", 1)}[ -](?:us[ -]|u\.s\.[ -])?(?:dollars?|usd|bucks|(?P<do_o>{_OTHER_MONEY}))\b
+  | (?P<dollars>{_AMOUNT.replace("(", "(?P<do_n>", 1).replace("(k|", "(?P<do_s>k|", 1)}
+            [ -](?:us[ -]|u\.s\.[ -])?(?:dollars?|usd|bucks|(?P<do_o>{_OTHER_MONEY}))\b
         |(?P<do_w>\b{_WORDNUM})[ -](?:us[ -]|u\.s\.[ -])?(?:dollars?|(?P<do_p>{_OTHER_MONEY}))\b)
   | (?P<num>(?<![\w.])-?{_AMOUNT.replace("(", "(?P<n>", 1).replace("(k|", "(?P<n_s>k|", 1)}\+?)
   | (?P<word>\b{_WORDNUM}\b)
@@ -182,13 +198,16 @@ _PATTERN = re.compile(
 _UNIT = re.compile(rf"(?:[ -]+|\) ?)(?:{_ADJ}[ -]+){{0,2}}(?P<unit>[a-z]+)", re.I)
 _JOIN = re.compile(r"(?:,? ?(?:and|or|to|through|until|versus|from)|,|/|-| ?\() ?(?:about |nearly |roughly |the |another )?$", re.I)
 _ORDINAL_NOUNS = re.compile(
-    r"[ -](?:\w+[ -])?(?:years?|months?|weeks?|days?|attempts?|try|tries|time|times|percentile|place|places|choice|choices|application|failure|fail|party|"
-    r"post|posts|term|round|step|visa|season|seasons|letter|edition|circuit|century|quarter|hundred|case|exam|sitting|interview|birthday|stage|"
+    r"[ -](?:\w+[ -])?(?:years?|months?|weeks?|days?|attempts?|try|tries|time|times|percentile|place|places|choice|"
+    r"choices|application|failure|fail|party|"
+    r"post|posts|term|round|step|visa|season|seasons|letter|edition|circuit|century|quarter|hundred|case|exam|"
+    r"sitting|interview|birthday|stage|"
     r"postgraduate|pgy|class|level|degree|half|fiscal)\b",
     re.I,
 )
 _ONE_NOUNS = re.compile(
-    rf"[ -](?:{_ADJ}[ -]|\w+[ -])?(?:{'|'.join(sorted([*_TIMES, *_COUNTED], key=len, reverse=True))}|hundred|thousand|million|page|exam|score|failure|third|in|"
+    rf"[ -](?:{_ADJ}[ -]|\w+[ -])?(?:{'|'.join(sorted([*_TIMES, *_COUNTED], key=len, reverse=True))}|"
+    r"hundred|thousand|million|page|exam|score|failure|third|in|"
     r"or|to|and)\b",
     re.I,
 )
@@ -214,8 +233,8 @@ def shown(figures: Iterable[Figure]) -> tuple[str, ...]:
 def same(figure: Figure, other: Figure) -> bool:
     """Whether `other` (in the source) says `figure` (in the text).
 
-    A date supports its own parts ("July 2025" by "1 July 2025", "2026" by "2026-27"), never the other way round; a bare number is not a share, an amount or a
-    length of time, nor the reverse.
+    A date supports its own parts ("July 2025" by "1 July 2025", "2026" by "2026-27"), never the other way round; a bare number is
+    not a share, an amount or a length of time, nor the reverse.
     """
     a, b = figure, other
     if a.kind == "date" and b.kind == "date":
@@ -341,7 +360,8 @@ def _listed(m: re.Match[str]) -> list[str]:
     items = re.findall(r"(\d+|one|two|three|four|five|six)\b(?:[ -]?(ck|cs)\b)?", m.group()[len(m["label"]) :], re.I)
     numbers = [str(_ONES.get(n.lower(), n)) for n, _ in items]
     names = [label + n + exam.lower() for n, (_, exam) in zip(numbers, items, strict=True)]
-    if len(items) == 2 and re.search(r"\d ?(?:-| to | through ) ?\d", m.group()) and not any(e for _, e in items) and numbers[0] < numbers[1]:
+    stretch = re.search(r"\d ?(?:-| to | through ) ?\d", m.group())
+    if stretch and len(items) == 2 and not any(e for _, e in items) and numbers[0] < numbers[1]:
         names = [f"{label}{n}" for n in range(int(numbers[0]), min(int(numbers[1]), 9) + 1)]
     return names
 
@@ -407,7 +427,8 @@ def _squeeze(text: str) -> str:
 
 def _read_num(m: re.Match[str], text: str) -> list[Figure]:
     digits = m["n"]
-    if re.fullmatch(r"(?:19|20)\d\d", digits) and not m["n_s"] and not re.match(r"\+|[ -](?:dollars|people|hours|minutes|days|people|applicants|items)\b", text[m.end("n") :]):
+    counted = re.match(r"\+|[ -](?:dollars|people|hours|minutes|days|applicants|items)\b", text[m.end("n") :])
+    if re.fullmatch(r"(?:19|20)\d\d", digits) and not m["n_s"] and not counted:
         return [_figure(m, "date", _date(digits, None))]
     return [_figure(m, "count", _number(digits, m["n_s"]))]
 
@@ -420,11 +441,14 @@ def _read_word(m: re.Match[str], text: str) -> list[Figure]:
     return [_figure(m, "count", _spelled(word), "", soft)]
 
 
+_BEFORE_MAY = re.compile(r"\b(?:in|by|of|until|since|from|to|through|before|after|late|early|mid|and|or|each|every|during|-|,) ?$", re.I)
+
+
 def _read_monthonly(m: re.Match[str], text: str) -> list[Figure]:
     name = m["mo"].rstrip(".").lower()
     if not m["mo"][0].isupper() or name in ("mar", "jan", "dec", "sep", "jun") and len(m["mo"]) < 4:
         return []
-    if name == "may" and not re.search(r"(?:\b(?:in|by|of|until|since|from|to|through|before|after|late|early|mid|and|or|each|every|during|-|,) ?)$", text[: m.start()], re.I):
+    if name == "may" and not _BEFORE_MAY.search(text[: m.start()]):
         return []
     if name in ("may", "march") and m.start() == 0:
         return []
@@ -449,6 +473,9 @@ _READERS = {
 }  # fmt: skip
 
 
+_FRACTIONS = frozenset({"half", "quarter", "a half", "a quarter", "one half", "a third", "one third"})
+
+
 def _units(found: list[Figure], text: str) -> list[Figure]:
     """Counts followed by their unit: "36 months" becomes a length of time, "45 programs" a count of programs."""
     result: list[Figure] = []
@@ -462,7 +489,7 @@ def _units(found: list[Figure], text: str) -> list[Figure]:
                 figure = replace(figure, kind="span", unit=_TIMES[word], soft=False, end=end, shown=text[figure.start : end])
             elif word in _COUNTED:
                 figure = replace(figure, unit=_COUNTED[word], soft=False)
-        elif figure.kind == "percent" and figure.shown.lower() in ("half", "quarter", "a half", "a quarter", "one half", "a third", "one third"):
+        elif figure.kind == "percent" and figure.shown.lower() in _FRACTIONS:
             # "half a year" is a length of time; "one and a half years" is not attempted.
             if re.match(r" an? (?:year|hour|day|month)", text[figure.end :]):
                 figure = replace(figure, soft=True)

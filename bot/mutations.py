@@ -183,7 +183,12 @@ def _season(text: str, _: Terms, rng: random.Random) -> Iterator[str]:
     for match in re.finditer(r"\b(20\d\d)-(\d\d)\b(?!-)", text):
         if int(match[2]) > 12:
             first, second = int(match[1]), int(match[2])
-            yield _put(text, match.start(), match.end(), rng.choice([f"{first + 1}-{second}", f"{first}-{second + 1}", f"{first + 1}-{second + 1}"]))
+            yield _put(
+                text,
+                match.start(),
+                match.end(),
+                rng.choice([f"{first + 1}-{second}", f"{first}-{second + 1}", f"{first + 1}-{second + 1}"]),
+            )
 
 
 def _turned(text: str, _: Terms, rng: random.Random) -> Iterator[str]:
@@ -197,8 +202,8 @@ def _turned(text: str, _: Terms, rng: random.Random) -> Iterator[str]:
 
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-)
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+).split()
 
 
 def in_words(number: int) -> str:
@@ -212,7 +217,11 @@ def in_words(number: int) -> str:
 
 def _currency(text: str, _: Terms, rng: random.Random) -> Iterator[str]:
     for figure in _figures(text, "money"):
-        made = re.sub(r"\$", rng.choice("€£"), figure.shown) if "$" in figure.shown else re.sub(r"(?:US )?dollars?", rng.choice(["euros", "pounds"]), figure.shown)
+        made = (
+            re.sub(r"\$", rng.choice("€£"), figure.shown)
+            if "$" in figure.shown
+            else re.sub(r"(?:US )?dollars?", rng.choice(["euros", "pounds"]), figure.shown)
+        )
         yield _put(text, figure.start, figure.end, made)
 
 
@@ -225,10 +234,12 @@ def _range(text: str, _: Terms, __: random.Random) -> Iterator[str]:
 _SWAPS: dict[str, list[list[str]]] = {
     "visa": [["J-1", "H-1B", "O-1", "F-1"], ["J-2", "H-4"]],
     "exam": [["Step 1", "Step 2 CK", "Step 3"]],
-    "state": [["California", "Texas", "New York", "Florida", "Ohio", "Nevada", "Michigan", "Illinois", "Tennessee", "Virginia", "New Jersey", "Pennsylvania"]],
+    "state": [["California", "Texas", "New York", "Florida", "Ohio", "Nevada", "Michigan", "Illinois", "Tennessee", "Virginia",
+               "New Jersey", "Pennsylvania"]],
     "country": [["India", "Pakistan", "Nigeria", "Nepal", "Canada", "Egypt", "Mexico", "Iran", "United Kingdom"]],
     "pathway": [[f"Pathway {n}" for n in range(1, 7)]],
-    "specialty": [["internal medicine", "family medicine", "pediatrics", "psychiatry", "neurology", "pathology", "anesthesiology", "general surgery"]],
+    "specialty": [["internal medicine", "family medicine", "pediatrics", "psychiatry", "neurology", "pathology", "anesthesiology",
+                   "general surgery"]],
     "body": [["ECFMG", "NRMP", "FSMB", "AAMC", "USCIS", "ACGME"]],
     "system": [["ERAS", "SOAP"]],
 }  # fmt: skip
@@ -257,12 +268,22 @@ def _trade(text: str, _: Terms, __: random.Random) -> Iterator[str]:
             found = list(re.finditer(rf"(?<![\w-])(?:{alternatives})(?![\w-])", text))
             if len(found) == 2 and found[0].group() != found[1].group():
                 between = text[found[0].end() : found[1].start()]
-                if len(between.split()) >= 4 and not re.match(r"[\s,]*(?:and|or|/)", between) and not re.search(r"\b(?:both|same|median)\b", text):
+                if (
+                    len(between.split()) >= 4
+                    and not re.match(r"[\s,]*(?:and|or|/)", between)
+                    and not re.search(r"\b(?:both|same|median)\b", text)
+                ):
                     a, b = found
                     yield text[: a.start()] + b.group() + between + a.group() + text[b.end() :]
 
 
-_GROUPS = [("non-US IMGs", "US IMGs"), ("non-US IMG", "US IMG"), ("US IMGs", "non-US IMGs"), ("US-citizen IMGs", "non-US IMGs"), ("US MD seniors", "non-US IMGs")]
+_GROUPS = [
+    ("non-US IMGs", "US IMGs"),
+    ("non-US IMG", "US IMG"),
+    ("US IMGs", "non-US IMGs"),
+    ("US-citizen IMGs", "non-US IMGs"),
+    ("US MD seniors", "non-US IMGs"),
+]
 
 
 def _group(text: str, terms: Terms, _: random.Random) -> Iterator[str]:
@@ -274,47 +295,63 @@ def _group(text: str, terms: Terms, _: random.Random) -> Iterator[str]:
 
 _PAIRS: dict[str, list[tuple[str, str]]] = {
     "negation added": [
-        (r"\bis (?!not\b|no\b|only\b|at\b|then\b)", "is not "), (r"\bare (?!not\b|no\b|only\b|at\b)", "are not "), (r"\bmust (?!not\b|be\b)", "need not "),
-        (r"\bcan (?!not\b|only\b|be\b)", "cannot "), (r"\bmay (?!not\b|be\b|\d|20)", "may not "), (r"\bwas (?!not\b|no\b|only\b)", "was not "),
-        (r"\brequires ", "does not require "), (r"\bcounts ", "does not count "), (r"\bneeds ", "does not need "), (r"\baccepts ", "does not accept "),
+        (r"\bis (?!not\b|no\b|only\b|at\b|then\b)", "is not "), (r"\bare (?!not\b|no\b|only\b|at\b)", "are not "),
+        (r"\bmust (?!not\b|be\b)", "need not "),
+        (r"\bcan (?!not\b|only\b|be\b)", "cannot "), (r"\bmay (?!not\b|be\b|\d|20)", "may not "),
+        (r"\bwas (?!not\b|no\b|only\b)", "was not "),
+        (r"\brequires ", "does not require "), (r"\bcounts ", "does not count "), (r"\bneeds ", "does not need "),
+        (r"\baccepts ", "does not accept "),
         (r"\bwere (?!not\b|no\b|only\b)", "were not "), (r"\bhas (?=\w+ed\b)", "has not "),
     ],
     "negation removed": [
-        (r"\bis not ", "is "), (r"\bare not ", "are "), (r"\bcannot ", "can "), (r"\bmay not ", "may "), (r"\bdoes not count\b", "counts"), (r"\bdoes not ", "does "),
+        (r"\bis not ", "is "), (r"\bare not ", "are "), (r"\bcannot ", "can "), (r"\bmay not ", "may "),
+        (r"\bdoes not count\b", "counts"), (r"\bdoes not ", "does "),
         (r"\bdo not ", "do "), (r"\bmust not ", "must "), (r"\bwas not ", "was "), (r"\bhad not ", "had "), (r"\bNo (?=\w+)", "Every "),
-        (r"\bwithout ", "with "), (r"\bnever ", "always "), (r"\bno longer ", "still "), (r"\bdid not ", "did "), (r"\bneither of\b", "both of"),
+        (r"\bwithout ", "with "), (r"\bnever ", "always "), (r"\bno longer ", "still "), (r"\bdid not ", "did "),
+        (r"\bneither of\b", "both of"),
         (r"\bcould not be ", "could be "), (r"\bhas no ", "has a "), (r"\bwere not ", "were "), (r"\bwith no ", "with a "),
     ],
     "must or may": [
-        (r"\bmust (?!not\b|never\b)", "may "), (r"\bmay (?!not\b|be (?:an|old|work|out)\b|\d|20)", "must "), (r"\bis required\b", "is optional"),
-        (r"\bare required\b", "are optional"), (r"\brequired\b(?! to\b)", "optional"), (r"\bcan (?!not\b)", "must "), (r"\boptional\b", "required"),
+        (r"\bmust (?!not\b|never\b)", "may "), (r"\bmay (?!not\b|be (?:an|old|work|out)\b|\d|20)", "must "),
+        (r"\bis required\b", "is optional"),
+        (r"\bare required\b", "are optional"), (r"\brequired\b(?! to\b)", "optional"), (r"\bcan (?!not\b)", "must "),
+        (r"\boptional\b", "required"),
     ],
     "before or after": [
-        (r"\bbefore\b", "after"), (r"\bBefore\b", "After"), (r"\bafter\b", "before"), (r"\bAfter\b", "Before"), (r"\bSince\b", "Until"), (r"\bUntil\b", "After"),
+        (r"\bbefore\b", "after"), (r"\bBefore\b", "After"), (r"\bafter\b", "before"), (r"\bAfter\b", "Before"), (r"\bSince\b", "Until"),
+        (r"\bUntil\b", "After"),
         (r"\bon or after\b", "before"), (r"\buntil\b", "after"), (r"\bsince\b", "until"),
     ],
     "bounds": [
-        (r"\bat least\b", "at most"), (r"\bat most\b", "at least"), (r"\bup to\b", "at least"), (r"\bmore than\b", "less than"), (r"\bless than\b", "more than"),
+        (r"\bat least\b", "at most"), (r"\bat most\b", "at least"), (r"\bup to\b", "at least"), (r"\bmore than\b", "less than"),
+        (r"\bless than\b", "more than"),
         (r"\bno more than\b", "no less than"), (r"\bfewer than\b", "more than"), (r"\bminimum\b", "maximum"), (r"\bmaximum\b", "minimum"),
-        (r"\bunder (?=\d|\$)", "over "), (r"\bover (?=\d|\$)", "under "), (r"\bor more\b", "or fewer"), (r"\bAt least\b", "At most"), (r"\bUp to\b", "At least"),
+        (r"\bunder (?=\d|\$)", "over "), (r"\bover (?=\d|\$)", "under "), (r"\bor more\b", "or fewer"), (r"\bAt least\b", "At most"),
+        (r"\bUp to\b", "At least"),
     ],
     "only or except": [
-        (r"\bunless\b", "if"), (r"\bonly if\b", "even if"), (r"\bexcept\b", "including"), (r"\bonly for\b", "not only for"), (r"\bOnly\b", "Not only"),
-        (r"\bnot only\b", "only"), (r"\bcan be (?=\w+ed)", "can only be "), (r"\bis open to\b", "is open only to"), (r"\bapplies to\b", "applies only to"),
+        (r"\bunless\b", "if"), (r"\bonly if\b", "even if"), (r"\bexcept\b", "including"), (r"\bonly for\b", "not only for"),
+        (r"\bOnly\b", "Not only"),
+        (r"\bnot only\b", "only"), (r"\bcan be (?=\w+ed)", "can only be "), (r"\bis open to\b", "is open only to"),
+        (r"\bapplies to\b", "applies only to"),
     ],
     "opposite": [
-        (r"\bincreased\b", "decreased"), (r"\braised\b", "lowered"), (r"\brose\b", "fell"), (r"\bfell\b", "rose"), (r"\bhigher\b", "lower"), (r"\blower\b", "higher"),
-        (r"\bpassed\b", "failed"), (r"\bfailed\b", "passed"), (r"\bincludes\b", "excludes"), (r"\ballowed\b", "forbidden"), (r"\beligible\b", "ineligible"),
+        (r"\bincreased\b", "decreased"), (r"\braised\b", "lowered"), (r"\brose\b", "fell"), (r"\bfell\b", "rose"),
+        (r"\bhigher\b", "lower"), (r"\blower\b", "higher"),
+        (r"\bpassed\b", "failed"), (r"\bfailed\b", "passed"), (r"\bincludes\b", "excludes"), (r"\ballowed\b", "forbidden"),
+        (r"\beligible\b", "ineligible"),
         (r"\bexempt\b", "not exempt"), (r"\bfree\b(?! to\b)", "paid"), (r"\binside the United States\b", "outside the United States"),
-        (r"\boutside the (?=US|United)", "inside the "), (r"\bin person\b", "online"), (r"\bunpaid\b", "paid"), (r"\btemporary\b", "permanent"),
-        (r"\baccepts\b", "refuses"), (r"\brefused\b", "approved"), (r"\bunmatched\b", "matched"), (r"\bends\b", "starts"), (r"\bstarts\b", "ends"),
+        (r"\boutside the (?=US|United)", "inside the "), (r"\bin person\b", "online"), (r"\bunpaid\b", "paid"),
+        (r"\btemporary\b", "permanent"),
+        (r"\baccepts\b", "refuses"), (r"\brefused\b", "approved"), (r"\bunmatched\b", "matched"), (r"\bends\b", "starts"),
+        (r"\bstarts\b", "ends"),
     ],
 }  # fmt: skip
 
 
 _PAIRS |= {
     "limit dropped": [
-        (r"\b(?:at least|at most|up to(?! [A-Z])|no more than|no fewer than|more than|less than|fewer than|at the earliest|no later than) (?=\S)", ""),
+        (r"\b(?:at least|at most|up to(?! [A-Z])|no more than|no fewer than|more than|less than|fewer than|no later than) (?=\S)", ""),
         (r"\bonly (?=\S)", ""), (r" or (?:more|less|fewer|later|older)\b", ""),
     ],
     "some to all": [
@@ -322,17 +359,20 @@ _PAIRS |= {
         (r"\bsometimes\b", "always"),
     ],
     "doubt dropped": [
-        (r" \((?:[^()]*, )?undated[^()]*\)", ""), (r",? (?:that|which) we could not confirm,?", ""), (r"\bunconfirmed ", ""), (r"\ban undated\b", "a"),
+        (r" \((?:[^()]*, )?undated[^()]*\)", ""), (r",? (?:that|which) we could not confirm,?", ""), (r"\bunconfirmed ", ""),
+        (r"\ban undated\b", "a"),
         (r"\bmay (?=[a-z]+ )(?!not\b|be (?:an|old|work|out)\b)", "will "), (r"\bmight\b", "will"),
     ],
     "plan to law": [
         (r"\bproposed\b", "enacted"), (r"\bwould (?!be\b|have\b|not\b)", "will "), (r"\bwould be\b", "is"), (r"\bpending\b", "enacted"),
         (r"\b[Aa] draft\b", "The final"), (r"\bintroduced\b", "signed into law"),
     ],
-    "listed to done": [(r"\blisted (?=J-1|H-1B|both)", "sponsors "), (r"\bclaims that (?=\w)", "proves that "), (r"\bis listed (?=at)", "is fixed ")],
+    "listed to done": [(r"\blisted (?=J-1|H-1B|both)", "sponsors "), (r"\bclaims that (?=\w)", "proves that "),
+                       (r"\bis listed (?=at)", "is fixed ")],
     "past to present": [(r"\bwas (?!not\b|no\b)", "is "), (r"\bwere (?!not\b|no\b)", "are "), (r"\bhad (?!not\b|no\b|been\b)", "has ")],
     "population widened": [
-        (r"\b[Nn]on-US(?:-citizen)? IMGs?\b", "all IMGs"), (r"(?<!non-)(?<!Non-)\bUS(?:-citizen)? IMGs?\b", "IMGs"), (r"\bUS MD seniors\b", "all applicants"),
+        (r"\b[Nn]on-US(?:-citizen)? IMGs?\b", "all IMGs"), (r"(?<!non-)(?<!Non-)\bUS(?:-citizen)? IMGs?\b", "IMGs"),
+        (r"\bUS MD seniors\b", "all applicants"),
     ],
 }  # fmt: skip
 
@@ -340,12 +380,25 @@ _PAIRS |= {
 def _far_denial(text: str, _: Terms, rng: random.Random) -> Iterator[str]:
     first = text.split(" ", 1)[0]
     rest = _lower(text) if first.isalpha() else text
-    yield rng.choice(["It is not the case that ", "It is a myth that ", "Nobody should believe that ", "It is wrong that ", "It is no longer true that "]) + rest
+    yield (
+        rng.choice(
+            [
+                "It is not the case that ",
+                "It is a myth that ",
+                "Nobody should believe that ",
+                "It is wrong that ",
+                "It is no longer true that ",
+            ]
+        )
+        + rest
+    )
 
 
 def _comparison(text: str, _: Terms, __: random.Random) -> Iterator[str]:
     """The sides of a comparison change places: "higher for A than for B"."""
-    match = re.search(r"\b(higher|lower|more|fewer|larger|smaller|better|worse)( (?:for|in|among|at|on) )([^,.;()]+?) than\2([^,.;()]+)", text)
+    match = re.search(
+        r"\b(higher|lower|more|fewer|larger|smaller|better|worse)( (?:for|in|among|at|on) )([^,.;()]+?) than\2([^,.;()]+)", text
+    )
     if match and match[3] != match[4]:
         yield _put(text, match.start(), match.end(), f"{match[1]}{match[2]}{match[4]} than{match[2]}{match[3]}")
 
@@ -365,8 +418,10 @@ def _invented(text: str, _: Terms, rng: random.Random) -> Iterator[str]:
     """A true sentence with a tail that nobody said."""
     yield text[:-1] + rng.choice(
         [
-            ", and the hospital always pays the whole cost.", ", which Mayo Clinic and Harvard also confirm.", ", so a lawyer is never needed.",
-            ", and applicants over 40 are turned away.", ", though embassies in Lagos waive this on request.", ", and nobody has ever been refused.",
+            ", and the hospital always pays the whole cost.", ", which Mayo Clinic and Harvard also confirm.",
+            ", so a lawyer is never needed.",
+            ", and applicants over 40 are turned away.", ", though embassies in Lagos waive this on request.",
+            ", and nobody has ever been refused.",
         ]
     )  # fmt: skip
 
@@ -380,7 +435,10 @@ MUTATORS: dict[str, Mutator] = {
     "invented tail": _invented, "denied from afar": _far_denial, "comparison turned": _comparison,
 }  # fmt: skip
 FIGURE_KINDS = frozenset(
-    "digit,year,month,amount,percent,unit,spelled,name number,season,digits turned,currency,range turned,cells traded,cell of the next row".split(",")
+    "digit,year,month,amount,percent,unit,spelled,name number,season,digits turned,currency,range turned,"
+    "cells traded,cell of the next row".split(
+        ","
+    )
 )
 
 
@@ -471,7 +529,12 @@ def rewritten(text: str, rng: random.Random) -> str | None:
             if done == 3:
                 break
     number = re.search(r"(?<![\d$.,-])\b([1-9]\d?)\b (?=[a-z]+s\b)(?!percent)", made)
-    if number and rng.random() < 0.5 and not re.search(r"\d ?(?:to|or|-|and) ?$", made[: number.start()]) and find(number.group(1))[0].kind == "count":
+    if (
+        number
+        and rng.random() < 0.5
+        and not re.search(r"\d ?(?:to|or|-|and) ?$", made[: number.start()])
+        and find(number.group(1))[0].kind == "count"
+    ):
         if not any(f.kind in ("date", "name", "ref", "clock") and f.start <= number.start() < f.end for f in find(made)):
             made, done = _put(made, number.start(1), number.end(1), in_words(int(number[1]))), done + 1
     figure = next(iter(_figures(made, "money", "percent")), None)
@@ -512,7 +575,9 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:] if first.isalpha() and first[1:].islower() and first in _PLAIN_STARTS else text
 
 
-_PLAIN_STARTS = frozenset("The A An In On At For From To Since Until Before After When While If Each Every Some Many Most All Only Under With Without".split())
+_PLAIN_STARTS = frozenset(
+    "The A An In On At For From To Since Until Before After When While If Each Every Some Many Most All Only Under With Without".split()
+)
 
 
 def paraphrased(paraphrases: Iterable[Paraphrase], sentences: Sequence[Statement]) -> list[Case]:
@@ -607,7 +672,9 @@ def _alike(value: str, other: str) -> bool:
     return [f.key for f in find(value)] == [f.key for f in find(other)]
 
 
-def spoiled(paraphrases: Iterable[Paraphrase], sentences: Sequence[Statement], terms: Terms, *, seed: int = 7, wanted: int = 300) -> list[Case]:
+def spoiled(
+    paraphrases: Iterable[Paraphrase], sentences: Sequence[Statement], terms: Terms, *, seed: int = 7, wanted: int = 300
+) -> list[Case]:
     """Paraphrases written by hand, then made wrong: nothing in them is a copy that a comparison word by word could hold on to."""
     rng = random.Random(seed)
     pools: dict[str, list[Case]] = defaultdict(list)
@@ -625,7 +692,9 @@ def spoiled(paraphrases: Iterable[Paraphrase], sentences: Sequence[Statement], t
     return result[:wanted]
 
 
-_UNSURE = frozenset({"before or after", "only or except", "opposite", "places traded", "limit dropped", "past to present", "doubt dropped", "some to all"})
+_UNSURE = frozenset(
+    {"before or after", "only or except", "opposite", "places traded", "limit dropped", "past to present", "doubt dropped", "some to all"}
+)
 """Kinds that may leave a paraphrase true: what it says in the other order, or adds in its own words."""
 
 
@@ -634,7 +703,8 @@ def verifier_cases(guides: Path, paraphrases: Path, terms: Terms, *, seed: int =
     found = statements(guides)
     by_hand = read_paraphrases(paraphrases) if paraphrases.is_file() else []
     return [
-        *mutated(found, terms, seed=seed), *misquoted(found, by_hand, seed=seed), *crossed(found, seed=seed), *spoiled(by_hand, found, terms, seed=seed),
+        *mutated(found, terms, seed=seed), *misquoted(found, by_hand, seed=seed), *crossed(found, seed=seed),
+        *spoiled(by_hand, found, terms, seed=seed),
         *tabled(rows(guides), seed=seed), *faithful(found, seed=seed), *paraphrased(by_hand, found),
     ]  # fmt: skip
 
@@ -654,7 +724,8 @@ def measure_verifier(verifier: Verifier, cases: Iterable[Case]) -> dict[str, Any
     """The numbers `img-advisor eval` prints.
 
     `figure_mutations_caught`, `other_mutations_caught`: shares of wrong sentences refused. `false_alarms`: share of true sentences refused,
-    `false_alarms_paraphrases` those written by hand. `kinds`: per kind {"expected": "refuse" | "pass", "cases", "right"}. `errors`: what went wrong.
+    `false_alarms_paraphrases` those written by hand. `kinds`: per kind {"expected": "refuse" | "pass", "cases", "right"}.
+    `errors`: what went wrong.
     """
     tally = _Tally()
     expected: dict[str, Literal["refuse", "pass"]] = {}
@@ -666,7 +737,15 @@ def measure_verifier(verifier: Verifier, cases: Iterable[Case]) -> dict[str, Any
         tally.right[case.kind] += right
         expected[case.kind] = "pass" if case.supported else "refuse"
         if not right:
-            errors.append({"kind": case.kind, "guide": case.guide, "text": case.text, "quote": " ".join(case.quotes), "why": "; ".join(verdict.reasons)})
+            errors.append(
+                {
+                    "kind": case.kind,
+                    "guide": case.guide,
+                    "text": case.text,
+                    "quote": " ".join(case.quotes),
+                    "why": "; ".join(verdict.reasons),
+                }
+            )
     wrong = [k for k, e in expected.items() if e == "refuse"]
     true = [k for k, e in expected.items() if e == "pass"]
     others = [k for k in wrong if k not in FIGURE_KINDS]

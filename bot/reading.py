@@ -180,7 +180,9 @@ class Reader:
         stems = frozenset(t.key for t in tokens if t.kind in ("word", "entity"))
         groups = frozenset(i for s in stems for i in self.polarity.groups.get(s, ()))
         words = frozenset(stem(w) for w in re.findall(r"[a-z]+", plain.lower()))
-        return Reading(plain, figures, entities, tokens, words, stems, groups, frozenset(s[:PREFIX] for s in stems if len(s) >= PREFIX), axes)
+        return Reading(
+            plain, figures, entities, tokens, words, stems, groups, frozenset(s[:PREFIX] for s in stems if len(s) >= PREFIX), axes
+        )
 
     def _tokens(self, plain: str, figures: tuple[Figure, ...]) -> tuple[Token, ...]:
         """The words that count, in order. A figure is one token, whatever way it is written."""
@@ -232,7 +234,8 @@ class Reader:
         return [Token("entity", piece) if piece in self.terms.entities else Token("word", stem(piece)) for piece in pieces]
 
     def _deny(self, tokens: list[Token]) -> list[Token]:
-        """Turns the first axis word that a negator reaches: "not required" counts against, "does not have to" and "no letter is required" too."""
+        """Turns the first axis word that a negator reaches: "not required" counts against, "does not have to" and "no letter is
+        required" too."""
         result = list(tokens)
         gone: set[int] = set()
         for i, token in enumerate(tokens):
@@ -242,7 +245,12 @@ class Reader:
             before = i - 1
             while before >= 0 and tokens[before].sign == 9:
                 before -= 1
-            if before >= 0 and tokens[before].mark == ("axis", "permit", 1) and tokens[before].clause == token.clause and token.word not in _NO:
+            if (
+                before >= 0
+                and tokens[before].mark == ("axis", "permit", 1)
+                and tokens[before].clause == token.clause
+                and token.word not in _NO
+            ):
                 result[before] = replace(tokens[before], sign=-1, denied=True)
                 gone.add(i)
                 continue
@@ -284,7 +292,8 @@ def _unletters(code: str) -> int:
 
 
 def coverage(token: Token, reading: Reading, polarity: Polarity, around: Reading | None = None) -> float:
-    """How much of a word `reading` holds: 1 the word itself, less for a word that stands for it, for its root, or for a word of the headings."""
+    """How much of a word `reading` holds: 1 the word itself, less for a word that stands for it, for its root, or for a word
+    of the headings."""
     if token.key in reading.stems:
         return 1.0
     if token.kind == "entity":

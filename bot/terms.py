@@ -21,11 +21,16 @@ from bot.errors import SettingsError
 _STEMMER = snowballstemmer.stemmer("english")
 # Question words and glue: they carry no subject, so neither matching nor coverage counts them.
 STOP = frozenset(
-    "a about above after again all also am an and any are as at be because been before being below between both but by came can cannot could did do does "
-    "doing down during each few for from further get gets getting got had has have having he her here hers him his how i if in into is it its just know let "
-    "like me mean means more most much my need needs no nor not now of off on once only or other our out over own please same shall she should so some such "
-    "tell than that the their them then there these they this those through to too under until up us very want was we were what when where which while who "
-    "whom why will with would you your yours im ive id dont doesnt cant wont isnt arent didnt hi hello hey thanks thank really actually still ever even many "
+    "a about above after again all also am an and any are as at be because been before being below between both "
+    "but by came can cannot could did do does "
+    "doing down during each few for from further get gets getting got had has have having he her here hers him his "
+    "how i if in into is it its just know let "
+    "like me mean means more most much my need needs no nor not now of off on once only or other our out over own "
+    "please same shall she should so some such "
+    "tell than that the their them then there these they this those through to too under until up us very want was "
+    "we were what when where which while who "
+    "whom why will with would you your yours im ive id dont doesnt cant wont isnt arent didnt hi hello hey thanks "
+    "thank really actually still ever even many "
     "ok okay one two s t m re ve d ll give given say said someone anyone anything something thing things".split()
 )
 _WORD = re.compile(r"[a-z0-9]+(?:[.'’&-][a-z0-9]+)*|[^\W\d_]+", re.UNICODE)
@@ -79,7 +84,8 @@ class Terms:
         return self._pattern.sub(lambda m: self._form_ids[_squeeze(m.group())], fold(text))
 
     def _codes(self, text: str) -> str:
-        # Two capital letters count as a state only where they stand like one: "in TX", "TX?", "NY and NJ"; never "IN", "OR", "ME" in running capitals.
+        # Two capital letters count as a state only where they stand like one: "in TX", "TX?", "NY and NJ"; never "IN", "OR", "ME" in
+        # running capitals.
         if text.isupper():
             return text
         return _CODE.sub(lambda m: m.group(1) + self._state_codes.get(m.group(2), m.group(2)), text)
@@ -207,8 +213,9 @@ def _alternatives(forms: Iterable[str]) -> re.Pattern[str]:
 
 
 def any_of(phrases: Iterable[str]) -> str:
-    """A pattern for all phrases, the longest first; a space in a phrase also matches a hyphen or several spaces, a hyphen also a space or nothing.
+    """A pattern for all phrases, the longest first.
 
+    A space in a phrase also matches a hyphen or several spaces, a hyphen also a space or nothing.
     Common beginnings are tried once, so that hundreds of phrases cost little more than one.
     """
     tree: dict[str, dict] = {}

@@ -4,14 +4,15 @@ Every part of the check is a comparison of the sentence with single sentences of
 
 1. figures      each number, amount, date, share, law or form number stands in a cited sentence, in the same role
 2. names        each visa, exam, state, country, program … it names is named by the quote, or by the quote's heading
-3. polarity     not / only / unless, must / may, before / after, at least / at most … point the same way (`polarity.yaml`), and what the quote
-                only proposes, lists or could not confirm is not told as a fact
+3. polarity     not / only / unless, must / may, before / after, at least / at most … point the same way (`polarity.yaml`), and what the
+                quote only proposes, lists or could not confirm is not told as a fact
 4. changes      where the sentence nearly repeats a quote, every word that differs is looked at
 5. roles        where the quote names two things of a kind, each keeps its own statement; a table cell keeps its row and column
-6. meaning      its words are the quote's words or stand for them, each stretch of the sentence in one and the same quote; where they are too
-                few, the embedder decides
+6. meaning      its words are the quote's words or stand for them, each stretch of the sentence in one and the same quote; where they are
+                too few, the embedder decides
 
-A sentence that stands in its quote word for word passes at once. When in doubt the answer is no: a dropped sentence costs less than a wrong one.
+A sentence that stands in its quote word for word passes at once. When in doubt the answer is no: a dropped sentence costs less than a wrong
+one.
 """
 
 from __future__ import annotations
@@ -130,7 +131,9 @@ class Verifier:
                 continue
             if figure.soft and not self._rival(figure, sources) or _is_as_of(figure, said.text, as_of):
                 continue
-            if figure.shown.lower() == "one" and not any(o.kind == figure.kind and o.unit == figure.unit for source in sources for o in source):
+            if figure.shown.lower() == "one" and not any(
+                o.kind == figure.kind and o.unit == figure.unit for source in sources for o in source
+            ):
                 continue  # "one program" where the quote says "a program"
             if figure.kind == "money" and any(_priced(figure, source) for source in sources):
                 continue
@@ -189,7 +192,9 @@ class Verifier:
         for one, two in zip(names, names[1:], strict=False):
             if one.value == two.value and one.end <= two.start and re.fullmatch(r",? ?(?:and|or|&|/)? ?", said.text[one.end : two.start]):
                 reasons.append(f"names one thing twice: {one.shown}")
-        pairs = [(a.key, b.key) for a, b in zip(said.tokens, said.tokens[1:], strict=False) if a.kind == b.kind == "entity" and a.part == b.part]
+        pairs = [
+            (a.key, b.key) for a, b in zip(said.tokens, said.tokens[1:], strict=False) if a.kind == b.kind == "entity" and a.part == b.part
+        ]
         twice = {a for a, b in pairs if a == b and self.terms.entities[a].kind in ("exam", "pathway", "visa")}
         if twice and not any(a.key == b.key and a.key in twice for r in everything for a, b in zip(r.tokens, r.tokens[1:], strict=False)):
             reasons.append(f"names one thing twice: {self.terms.name(sorted(twice)[0])}")
@@ -206,10 +211,14 @@ class Verifier:
         canon = {ident for r in sources for ident in r.entities}
         return [word for word, match in found if not self._known(word, match, text, source, plain, words, canon)]
 
-    def _known(self, word: str, match: re.Match[str], text: str, source: str, plain: set[str], words: frozenset[str], canon: set[str]) -> bool:
+    def _known(
+        self, word: str, match: re.Match[str], text: str, source: str, plain: set[str], words: frozenset[str], canon: set[str]
+    ) -> bool:
         """Whether the source has a name in another form: as an abbreviation, spelled out, or as part of a known thing."""
         low_word = word.lower().replace(".", "")
-        if low_word in plain or all(part in plain or part in _COMMON_NAMES or stem(part) in words for part in re.findall(r"[^\W_]+", low_word)):
+        if low_word in plain or all(
+            part in plain or part in _COMMON_NAMES or stem(part) in words for part in re.findall(r"[^\W_]+", low_word)
+        ):
             return True
         ids = [w for w in WORDS.findall(self.terms.canonical(word)) if w in self.terms.entities]
         if ids and all(w in canon for w in ids):
@@ -219,7 +228,9 @@ class Verifier:
         if any(low_word in _squeezed(self.terms.name(w)) for w in WORDS.findall(tail) if w in self.terms.entities and w in canon):
             return True
         if _abbreviates(word):
-            return word.replace(".", "").replace("-", "").rstrip("s").lower() in _initials(source) or self._expands(low_word.rstrip("s"), words)
+            return word.replace(".", "").replace("-", "").rstrip("s").lower() in _initials(source) or self._expands(
+                low_word.rstrip("s"), words
+            )
         return _spelt_out(text, match.start(), plain)
 
     def _expands(self, abbreviation: str, stems: frozenset[str]) -> bool:
@@ -311,14 +322,19 @@ class Verifier:
                 if against[1] and not have[1] and (name == "permit" or not narrowed):
                     reasons.append("must and may differ")
                     return
-                right = max((len(m.right_words & marker.right_words) for m in theirs if m.token.key == name and m.token.sign > 0), default=0)
-                wrong = max((len(m.right_words & marker.right_words) for m in theirs if m.token.key == other and m.token.sign > 0), default=0)
+                right = max(
+                    (len(m.right_words & marker.right_words) for m in theirs if m.token.key == name and m.token.sign > 0), default=0
+                )
+                wrong = max(
+                    (len(m.right_words & marker.right_words) for m in theirs if m.token.key == other and m.token.sign > 0), default=0
+                )
                 if wrong > right and wrong >= 2 and not narrowed:
                     reasons.append("must and may differ")
                     return
 
     def _denials(self, mine: Sequence[Token], theirs: Sequence[Token], reasons: list[str]) -> None:
-        """Each denial of the sentence must answer to one of the quote, and each of the quote to one of the sentence that speaks of the same."""
+        """Each denial of the sentence must answer to one of the quote, and each of the quote to one of the sentence that speaks
+        of the same."""
         here = [self._scene(mine, i) for i, t in enumerate(mine) if t.denies]
         there = [(i, self._scene(theirs, i)) for i, t in enumerate(theirs) if t.denies]
         soft_here = [self._scene(mine, i) for i, t in enumerate(mine) if self._is_denying(t)]
@@ -400,7 +416,9 @@ class Verifier:
     def _opening(self, opening: str, said: Reading, reasons: list[str]) -> None:
         """ "Yes," and "No," must point where the sentence points."""
         first = [t for t in said.tokens if t.clause == said.tokens[0].clause] if said.tokens else []
-        if opening == "no" and not any(t.denies or self._is_denying(t) or (t.kind == "axis" and t.key in ("only", "condition")) for t in said.tokens):
+        if opening == "no" and not any(
+            t.denies or self._is_denying(t) or (t.kind == "axis" and t.key in ("only", "condition")) for t in said.tokens
+        ):
             reasons.append("'No' opens a sentence that denies nothing")
         if opening == "yes" and any(t.denies for t in first):
             reasons.append("'Yes' opens a denial")
@@ -420,7 +438,10 @@ class Verifier:
                 near.append((theirs, matcher.get_opcodes(), [range(b.a, b.a + b.size) for b in blocks if b.size > 1], matched))
         for n, (theirs, ops, _, matched) in enumerate(near):
             told = [
-                stretch for i, item in enumerate(near) if i != n and (item[3] >= matched or item[3] >= 0.9 * len(item[0])) for stretch in item[2]
+                stretch
+                for i, item in enumerate(near)
+                if i != n and (item[3] >= matched or item[3] >= 0.9 * len(item[0]))
+                for stretch in item[2]
             ]
             change = _Change(said, mine, theirs)
             for op, a, b, c, d in ops:
@@ -493,7 +514,9 @@ class Verifier:
         if token.key == "claim" and stem(token.word) in change.said.words:
             return True
         new = change.said.words - frozenset().union(*(r.words for r in quoted))
-        return bool(new & (self.polarity.reporting if token.key == "claim" else frozenset({"while"}) if token.key == "condition" else frozenset()))
+        return bool(
+            new & (self.polarity.reporting if token.key == "claim" else frozenset({"while"}) if token.key == "condition" else frozenset())
+        )
 
     def _instead_of_strict(self, token: Token, change: _Change) -> bool:
         """What the quote has in the place of a strict word: "except" or a denial for "only", "over" for "at least"."""
@@ -518,7 +541,8 @@ class Verifier:
     # -- roles -----------------------------------------------------------------------------------------------------
 
     def _roles(self, said: Reading, quoted: list[Reading], reasons: list[str], margin: float) -> None:
-        """Two visas, two exams, two figures in the quote: each must keep its own neighbours, by `margin` where the sentence is no near copy."""
+        """Two visas, two exams, two figures in the quote: each must keep its own neighbours, by `margin` where the sentence is no
+        near copy."""
         mine = [t for t in said.tokens if t.key != "tense"]
         for reading in quoted:
             theirs = [t for t in reading.tokens if t.key != "tense"]
@@ -578,8 +602,8 @@ class Verifier:
     def _borne(self, said: Reading, quoted: list[Reading], around: Reading | None, reasons: list[str]) -> tuple[float, list[int]]:
         """The share of the sentence that quotes bear, when each stretch of it rests on one quote, and which quote bears each word.
 
-        The cheapest way through the sentence: a word costs what its quote lacks of it, a figure that the quote does not hold costs more than
-        a word, and so does passing from one quote to another.
+        The cheapest way through the sentence: a word costs what its quote lacks of it, a figure that the quote does not hold costs more
+        than a word, and so does passing from one quote to another.
         """
         figures = {f.key: f for f in said.figures}
         tokens = [t for t in said.tokens if t.kind == "figure" or weight(t, self.polarity)]
@@ -622,7 +646,11 @@ class Verifier:
                 first -= 1
             while last + 1 < len(tokens) and bearers[last + 1] == bearers[i]:
                 last += 1
-            own = any(t.kind != "figure" and costs[j][bearers[i]] < 0.5 and weight(t, self.polarity) >= 1 for j, t in enumerate(tokens) if first <= j <= last)
+            own = any(
+                t.kind != "figure" and costs[j][bearers[i]] < 0.5 and weight(t, self.polarity) >= 1
+                for j, t in enumerate(tokens)
+                if first <= j <= last
+            )
             if costs[i][bearers[i]] or not own:
                 reasons.append("a figure belongs to another quote")
                 return
@@ -663,10 +691,24 @@ _TELLING: frozenset[str | tuple[str, int]] = frozenset(
     {"only", "bound", "than", "sure", "official", ("always", 1), ("plan", 1), ("claim", 1), ("condition", -1), ("many", 1)}
 )
 _BINDING: frozenset[str | tuple[str, int]] = frozenset(
-    {"only", "bound", "than", "doubt", ("condition", -1), ("condition", 1), ("always", -1), ("permit", 1), ("plan", -1), ("claim", -1), "many", ("amount", -1)}
+    {
+        "only",
+        "bound",
+        "than",
+        "doubt",
+        ("condition", -1),
+        ("condition", 1),
+        ("always", -1),
+        ("permit", 1),
+        ("plan", -1),
+        ("claim", -1),
+        "many",
+        ("amount", -1),
+    }
 )
 _INSTEAD = {
-    "permit": frozenset({"permit", "possibl", "sometim", "perhap", "abl", "accept", "duty"}), "condition": frozenset({"only", "condition", "order", "need"}),
+    "permit": frozenset({"permit", "possibl", "sometim", "perhap", "abl", "accept", "duty"}),
+    "condition": frozenset({"only", "condition", "order", "need"}),
     "bound": frozenset({"than", "bound"}), "than": frozenset({"bound", "more", "than", "top"}), "only": frozenset({"alon", "just"}),
     "always": frozenset({"sever", "many", "certain", "always"}),
 }  # fmt: skip
@@ -873,7 +915,12 @@ def _stretches(reading: Reading) -> Iterator[tuple[str, str]]:
     for i, one in enumerate(figures):
         for two in figures[i + 1 : i + 3]:
             gap = reading.text[one.end : two.start]
-            if one.kind == two.kind and one.key != two.key and re.search(r"(?:^| )(?:to|through) (?:\w+ )?$|^ ?- ?$", gap) and len(gap) < 40:
+            if (
+                one.kind == two.kind
+                and one.key != two.key
+                and re.search(r"(?:^| )(?:to|through) (?:\w+ )?$|^ ?- ?$", gap)
+                and len(gap) < 40
+            ):
                 yield one.key, two.key
 
 
@@ -909,13 +956,18 @@ _CAPITAL = re.compile(r"(?<!\w)(?:[A-Z][\w'&.-]*\w|[A-Z]\b)")
 
 # Capitals that name nothing a quote would have to hold.
 _COMMON_NAMES = frozenset(
-    "i us usa america american english january february march april may june july august september october november december jan feb mar apr jun jul aug sep "
-    "sept oct nov dec monday tuesday wednesday thursday friday saturday sunday img imgs usmle md do dr faq ok q a note yes no internet match step steps form "
-    "forms pathway pathways section ck cs program programs residency doctor doctors state states federal congress medicine united the".split()
+    "i us usa america american english january february march april may june july august september october "
+    "november december jan feb mar apr jun jul aug sep "
+    "sept oct nov dec monday tuesday wednesday thursday friday saturday sunday img imgs usmle md do dr faq ok q a "
+    "note yes no internet match step steps form "
+    "forms pathway pathways section ck cs program programs residency doctor doctors state states federal congress "
+    "medicine united the".split()
 )
 _OPENERS = frozenset(
-    "the a an if in on at for from to by since until before after when while as under with without both each every some many most all any no not only once "
-    "there this that these those it they he she we you your i do does is are can may must should will what which who how why not never being having one two "
+    "the a an if in on at for from to by since until before after when while as under with without both each every "
+    "some many most all any no not only once "
+    "there this that these those it they he she we you your i do does is are can may must should will what which "
+    "who how why not never being having one two "
     "three people doctors applicants graduates physicians programs residents hospitals students schools examinees".split()
 )
 _INITIAL = re.compile(r"\b([A-Za-z])[a-z]+")
@@ -925,7 +977,9 @@ def _squeezed(text: str) -> str:
     return re.sub(r"[^a-z]+", " ", text.lower())
 
 
-def _new_name(text: str, matches: list[re.Match[str]], i: int, match: re.Match[str], words: frozenset[str]) -> tuple[str, re.Match[str]] | None:
+def _new_name(
+    text: str, matches: list[re.Match[str]], i: int, match: re.Match[str], words: frozenset[str]
+) -> tuple[str, re.Match[str]] | None:
     """The capitalised word, where it may be a name that the source does not have."""
     word = match.group().rstrip(".'-&").removesuffix("'s")
     low_word = word.lower().replace(".", "")
@@ -986,7 +1040,8 @@ def _bare(text: str) -> str:
 
 
 _AS_OF = re.compile(
-    r"(?:as (?:of|at)|last checked(?: in)?|checked(?: in)?|(?:last )?(?:updated|confirmed|reported|published)(?: in| on)?|dated|read in|\() ?"
+    r"(?:as (?:of|at)|last checked(?: in)?|checked(?: in)?|(?:last )?(?:updated|confirmed|reported|published)(?: in|"
+    r" on)?|dated|read in|\() ?"
     r"(?:(?:january|february|march|april|may|june|july|august|september|october|november|december) )?(?:19|20)\d\d(?:-\d\d){0,2}",
     re.I,
 )
@@ -998,7 +1053,11 @@ def _as_of_figures(as_of: Sequence[str]) -> list[str]:
 
 
 def _is_as_of(figure: Figure, text: str, as_of: Sequence[str]) -> bool:
-    return figure.kind == "date" and figure.value in _as_of_figures(as_of) and any(m.start() <= figure.start < m.end() for m in _AS_OF.finditer(text))
+    return (
+        figure.kind == "date"
+        and figure.value in _as_of_figures(as_of)
+        and any(m.start() <= figure.start < m.end() for m in _AS_OF.finditer(text))
+    )
 
 
 def _without_as_of(text: str, as_of: Sequence[str]) -> str:
@@ -1016,7 +1075,8 @@ _NEEDED_JOINERS = {"\u200c", "\u200d"}  # Persian and Indic scripts need them
 
 
 def _hidden(text: str, quotes: Sequence[str]) -> Iterator[str]:
-    """What a reader would not see as a machine reads it: characters that hide, look like others or lead elsewhere, unless the quote has them too."""
+    """What a reader would not see as a machine reads it: characters that hide, look like others or lead elsewhere, unless the
+    quote has them too."""
     for match in _LINK.finditer(text):
         if not any(match.group() in quote for quote in quotes):
             yield "a link or markup"
@@ -1030,7 +1090,8 @@ def _hidden(text: str, quotes: Sequence[str]) -> Iterator[str]:
 
 
 def _hides(text: str, source: str) -> bool:
-    """Invisible, bidirectional and control characters, strokes laid over letters, digits that are no 0-9, and words in letters that are not Latin."""
+    """Invisible, bidirectional and control characters, strokes laid over letters, digits that are no 0-9, and words in
+    letters that are not Latin."""
     for i, char in enumerate(text):
         kind = unicodedata.category(char)
         if kind in {"Cf", "Cc", "Co", "Cn", "Cs"} and char not in "\n\t\r":
@@ -1038,7 +1099,7 @@ def _hides(text: str, source: str) -> bool:
                 return True
         if kind in {"No", "Nl", "Nd"} and not char.isascii() and char not in source:
             return True
-    composed = unicodedata.normalize("NFC", text)
+    composed = " " + unicodedata.normalize("NFC", text)
     if any(unicodedata.category(c) in {"Mn", "Me"} and p.isascii() for p, c in zip(composed, composed[1:], strict=False)):
         return True
     for word in re.findall(r"[^\W_]+", text):

@@ -110,7 +110,9 @@ def test_shown_lists_each_figure_once_as_it_stands():
     assert shown(find("It costs $695 for 36 months, that is $695 in a year, and Step 3 costs more.")) == ("$695", "36 months")
 
 
-@pytest.mark.parametrize("text", ["You may apply once the certificate is issued.", "In the first place this is one of them.", "No figure here."])
+@pytest.mark.parametrize(
+    "text", ["You may apply once the certificate is issued.", "In the first place this is one of them.", "No figure here."]
+)
 def test_words_that_are_no_figures(text):
     assert not shown(find(text))
 
@@ -123,7 +125,9 @@ def test_what_a_reader_sees():
 
 TEXTS = st.lists(
     st.one_of(
-        st.sampled_from("the fee is $ % to and or Step years months July May 2025 2026-27 first half Pathways (e) 1. 3,000 J-1 – ２ 'x' per".split()),
+        st.sampled_from(
+            "the fee is $ % to and or Step years months July May 2025 2026-27 first half Pathways (e) 1. 3,000 J-1 – ２ 'x' per".split()
+        ),
         st.integers(0, 5000).map(str),
         st.text(max_size=6),
     ),

@@ -1,4 +1,4 @@
-"""The measure of the verifier: wrong sentences really are wrong, true ones true, and the aims are reached on the knowledge base as it is."""
+"""The measure of the verifier: wrong sentences are wrong, true ones true, and the aims are reached on the knowledge base as it is."""
 
 import random
 from collections import Counter

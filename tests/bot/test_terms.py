@@ -13,9 +13,12 @@ from bot.terms import any_of, fold, read_terms
 @pytest.mark.parametrize(
     ("text", "kind", "ident"),
     [
-        ("H1B", "visa", "h1b"), ("an h 1b visa", "visa", "h1b"), ("H-1B", "visa", "h1b"), ("Step two CK", "exam", "step2ck"), ("step-3", "exam", "step3"),
-        ("Pathway Six", "pathway", "pathway6"), ("non-U.S. IMGs", "group", "nonusimg"), ("US IMGs", "group", "usimg"), ("in TX", "state", "statetx"),
-        ("New York City", "state", "stateny"), ("a Pakistani graduate", "country", "countrypakistan"), ("Conrad waiver", "waiver", "conrad30"),
+        ("H1B", "visa", "h1b"), ("an h 1b visa", "visa", "h1b"), ("H-1B", "visa", "h1b"),
+        ("Step two CK", "exam", "step2ck"), ("step-3", "exam", "step3"),
+        ("Pathway Six", "pathway", "pathway6"), ("non-U.S. IMGs", "group", "nonusimg"), ("US IMGs", "group", "usimg"),
+        ("in TX", "state", "statetx"),
+        ("New York City", "state", "stateny"), ("a Pakistani graduate", "country", "countrypakistan"),
+        ("Conrad waiver", "waiver", "conrad30"),
         ("the two-year home-residence rule", "waiver", "212e"), ("Intealth", "body", "ecfmg"), ("OB/GYN", "specialty", "obgyn"),
     ],
 )  # fmt: skip
@@ -43,7 +46,11 @@ def test_expansion_adds_plain_words_to_questions_only(terms):
     assert "graduat" in terms.tokens("my YOG", expand=True) and "graduat" not in terms.tokens("my YOG")
 
 
-WORDS = st.lists(st.text("ab -", min_size=1, max_size=6).map(str.strip).filter(lambda w: w and not w.startswith("-") and not w.endswith("-")), min_size=1, max_size=8)
+WORDS = st.lists(
+    st.text("ab -", min_size=1, max_size=6).map(str.strip).filter(lambda w: w and not w.startswith("-") and not w.endswith("-")),
+    min_size=1,
+    max_size=8,
+)
 
 
 @given(WORDS, st.text("ab ", max_size=12))
