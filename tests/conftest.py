@@ -29,6 +29,7 @@ from bot.embedding import OnnxEmbedder, open_embedder
 from bot.migrations import upgrade
 from bot.settings import ROOT, read_settings
 from bot.terms import Terms, read_terms
+from ingest.run import run
 
 START_S = 60
 """Longest wait for a server to come up on a busy machine."""
@@ -241,3 +242,15 @@ def embedder() -> OnnxEmbedder:
 @pytest.fixture(scope="session")
 def terms() -> Terms:
     return read_terms(ROOT / "knowledge" / "data" / "terms.yaml")
+
+
+# The guides
+
+
+@pytest.fixture(scope="session")
+def library() -> Path:
+    """A data folder in which all guides are indexed, for reading. It stays from run to run, so only what changed is indexed again."""
+    folder = ROOT / ".img-advisor" / "test"
+    with ThreadPoolExecutor(1) as pool:  # a test's event loop may be running in this thread
+        pool.submit(asyncio.run, run(read_settings(data=folder), allow_shrink=True)).result()
+    return folder
