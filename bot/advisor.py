@@ -49,7 +49,7 @@ from bot.judge import Judgement, judge
 from bot.passage import Chunk, FactRef, Passage
 from bot.plan import Part, Plan, Planner, Scope, readable
 from bot.prompts import Prompts
-from bot.retrieve import Found, Retriever
+from bot.retrieve import Found, Retriever, evidence_of
 from bot.store import Store
 from bot.terms import Terms
 from bot.vectors import SnapshotMissing, Vectors
@@ -223,7 +223,7 @@ class Advisor:
         yield StatusEvent(text=self._say("searching"))
         start = time.perf_counter()
         work.found = await self._find(work, _Search(plan.parts))
-        work.judged = [judge(found) for found in work.found]
+        work.judged = [judge(found, self._today()) for found in work.found]
         work.since("retrieve", start)
         guides = {p.document_id for found, judged in zip(work.found, work.judged, strict=True) if judged.answerable for p in found.passages}
         if guides:
@@ -345,10 +345,22 @@ class Advisor:
     def _nothing(self, work: _Work) -> None:
         names = [self._terms.name(n) for n in (work.judged[0].missing if work.judged else ())]
         self._frame(work, "no_answer_name" if names else "no_answer", names=names)
+        if work.found and not names and self._say_what_is_not_held(work, work.found[0]):
+            return
         titles = list(dict.fromkeys(p.chunk.heading[0] for found in work.found for p in found.passages[:3] if p.score > 0.2))[:3]
         if titles:
             self._frame(work, "nearest", guides=titles)
         self._frame(work, "ask_human")
+
+    def _say_what_is_not_held(self, work: _Work, found: Found) -> bool:
+        """The section that names what the guides lack and who has it, where it fits the question better than what they hold."""
+        if found.not_held is None or (found.passages and found.not_held.score < found.passages[0].score):
+            return False
+        for item in evidence_of(found.not_held)[:2]:
+            sentence = self._verified(work, Draft(item.span.said, (item,), "advice"))
+            if sentence is not None:
+                work.sentences.append(sentence)
+        return True
 
     async def _out_of_scope(self, work: _Work, scope: Scope) -> None:
         for name in scope.phrase.split():
@@ -500,7 +512,7 @@ class Advisor:
         result: list[list[Found]] = [[] for _ in searches]
         for (k, _), members in groups.items():
             keep = searches[members[0][0]].keep
-            found = room.find([room.query(part.text, context=part.context) for _, part in members], k, keep)
+            found = room.find([room.query(part.text, about=part.about, context=part.context) for _, part in members], k, keep)
             for (number, _), each in zip(members, found, strict=True):
                 result[number].append(each)
         return result

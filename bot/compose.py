@@ -44,13 +44,14 @@ def compose(found: Found, vector: SpanVector, *, words: int = WORDS, taken: Sequ
         taken: already said in an earlier part.
         first: said first, whatever its score (the correction of a premise).
     """
-    if not found.evidence:
+    evidence = found.evidence
+    if not evidence:
         return []
-    lead = first or _lead(found)
-    best = max(found.evidence[0].score, 1e-6)
+    lead = first or _lead(evidence)
+    best = max(evidence[0].score, 1e-6)
     chosen = [lead]
     spent = _words(lead)
-    for item in _candidates(found, lead, best):
+    for item in _candidates(evidence, lead, best):
         if len(chosen) >= MAX_SENTENCES:
             break
         if spent + _words(item) > words or _repeats(item, [*chosen, *taken], vector):
@@ -60,17 +61,17 @@ def compose(found: Found, vector: SpanVector, *, words: int = WORDS, taken: Sequ
     return [Draft(_dated(e), (e,), "advice" if e.span.facts == ("advice",) else "fact") for e in _ordered(chosen)]
 
 
-def _lead(found: Found) -> Evidence:
+def _lead(evidence: Sequence[Evidence]) -> Evidence:
     """The best sentence; mere advice only where nothing else is about as good."""
-    best = found.evidence[0]
+    best = evidence[0]
     if best.span.facts != ("advice",):
         return best
-    return next((e for e in found.evidence if e.score >= 0.85 * best.score and e.span.facts != ("advice",)), best)
+    return next((e for e in evidence if e.score >= 0.85 * best.score and e.span.facts != ("advice",)), best)
 
 
-def _candidates(found: Found, lead: Evidence, best: float) -> list[Evidence]:
+def _candidates(evidence: Sequence[Evidence], lead: Evidence, best: float) -> list[Evidence]:
     """What may follow, the best two first wherever they stand; then the leading section, then others that are about as good."""
-    rest = [e for e in found.evidence if e.key != lead.key and not (e.span.kind == "row" and lead.span.kind != "row" and e.score < 0.9 * best)]
+    rest = [e for e in evidence if e.key != lead.key and not (e.span.kind == "row" and lead.span.kind != "row" and e.score < 0.9 * best)]
     strong = [e for e in rest if e.score >= RUNNER_UP * best][:2]
     here = [e for e in rest if _together(e, lead) and e.score >= (0.75 if e.span.kind == "row" else SAME_SECTION) * best]
     there = [e for e in rest if not _together(e, lead) and e.score >= ELSEWHERE * best]

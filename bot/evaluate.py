@@ -102,9 +102,9 @@ async def _row(advisor: Advisor, question: GoldenQuestion) -> dict[str, Any]:
         row["ranks"] = [_rank(passages, places) for places in wanted]
         row["ndcg"] = [_ndcg(passages, places, k) for places in wanted]
         row["k"] = k
-        row["first3"] = [_among_first(answer, places) for places in wanted] if answer.status not in DECLINED else [False] * len(wanted)
+        row["first3"] = [_among_first(answer, places) for places in wanted] if answer.status not in DECLINED or answer.status in question.status else [False] * len(wanted)
     row |= _checked(answer)
-    row["declined"] = answer.status in DECLINED
+    row["declined"] = answer.status in DECLINED and answer.status not in question.status
     row["right_status"] = answer.status in question.status
     row["missing"] = question.missing(answer.text) if question.answerable else []
     row["forbidden"] = question.forbidden(answer.text)

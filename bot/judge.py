@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,12 @@ TOP = 3
 
 # Logistic regression on tests/golden (`make fit`); each signal is about 0..1.
 COEFFICIENTS = {
-    "bias": -0.6, "passage": 2.2, "cosine": 0.6, "question": 2.0, "coverage": 0.0, "span_coverage": 0.0, "unknown": 0.0, "missing": -0.6,
-    "proper": -0.5, "year": -2.5, "rarest": -0.7, "lead": 2.1,
+    "bias": -2.4, "passage": 1.25, "cosine": 0.3, "question": 1.4, "coverage": 0.0, "span_coverage": 0.0, "unknown": 0.0, "missing": -1.9,
+    "proper": -0.2, "year": -2.2, "rarest": 0.0, "lead": 1.0, "lacking": -4.3,
 }  # fmt: skip
 THRESHOLD = 0.5
-
+KEPT = 0.6
+"""What names the thing asked about must be at least this good beside what does not."""
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -28,12 +30,21 @@ class Judgement:
     signals: dict[str, float]
 
 
-def judge(found: Found) -> Judgement:
+def judge(found: Found, today: dt.date) -> Judgement:
     signals = signals_of(found)
     probability = _probability(signals)
     missing = tuple(sorted(_missing(found)))
-    guarded = bool(missing) and len(missing) == len(found.query.named(STRICT))
-    return Judgement(probability >= THRESHOLD and not guarded, round(probability, 4), missing, signals)
+    return Judgement(probability >= THRESHOLD and not _guarded(found, set(missing), today), round(probability, 4), missing, signals)
+
+
+def _guarded(found: Found, missing: set[str], today: dt.date) -> bool:
+    """The guards that no score overrules: a name that the evidence lacks, and years still to come."""
+    if not found.evidence or found.evidence[0].score < KEPT * found.dropped and found.query.guarded:
+        return True
+    if missing & found.rare:
+        return True
+    coming = frozenset(year for year in found.query.years if int(year) > today.year)
+    return bool(coming) and all(_years_missing(coming, passage) == 1 for passage in found.passages[:TOP])
 
 
 def signals_of(found: Found) -> dict[str, float]:
@@ -56,6 +67,7 @@ def signals_of(found: Found) -> dict[str, float]:
         "year": min(_years_missing(query.years, p) for p in top),
         "rarest": min(p.details["rarest"] for p in top),
         "lead": best.details["score"] - fifth.details["score"],
+        "lacking": found.not_held.details["score"] - best.details["score"] if found.not_held else -1.0,
     }
 
 

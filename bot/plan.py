@@ -54,10 +54,11 @@ _CLAIMS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One question of a message. `context` is what it is asked about when it does not say so itself."""
+    """One question of a message. `about` is the earlier question it leans on; `context` is what was told around it."""
 
     text: str
     context: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Planner:
         before = self._standing(history)
         parts = self._parts(text, before)
         premises = tuple(p for p in self.premises if p.matches(folded))
-        steps = [f"question: {p.text}" + (f" (about: {p.context})" if p.context else "") for p in parts]
+        steps = [f"question: {p.text}" + (f" (about: {p.about})" if p.about else "") + (f" (told: {p.context})" if p.context else "") for p in parts]
         return Plan(tuple(parts), None, premises, (*steps, *(f"premise: {p.id}" for p in premises)))
 
     def questions(self, text: str, history: Sequence[Turn] = ()) -> tuple[Part, ...]:
@@ -145,7 +146,7 @@ class Planner:
     def _leans(self, text: str) -> bool:
         """Whether a message needs the one before it to be understood."""
         tokens = [t for t in self.terms.tokens(text) if not t.isdigit()]
-        named = any(self.terms.found(text).values()) or any(self.terms.is_abbreviation(w) for w in fold(text).strip(" ?.!").split())
+        named = self._names(text)
         whole = bool(_QUESTION.match(_OPENING.sub("", text.strip())))
         if _DEPENDENT.match(text.strip()) and len(tokens) <= 6 and not (whole and named):
             return True
@@ -153,8 +154,12 @@ class Planner:
             return True
         return bool(_POINTING.search(text)) and (len(tokens) <= 4 or not named)
 
+    def _names(self, text: str) -> bool:
+        """Whether a text says what it is about: a known thing, or an abbreviation of the field."""
+        return any(self.terms.found(text).values()) or any(self.terms.is_abbreviation(w.strip("?.!,")) for w in fold(text).split())
+
     def _resolved(self, text: str, standing: str) -> tuple[str, str]:
-        """(question, context): "and for H-1B?" after "Can I moonlight on a J-1?" becomes "Can I moonlight on a H-1B?"."""
+        """(question, what it leans on): "and for H-1B?" after "Can I moonlight on a J-1?" becomes "Can I moonlight on a H-1B?"."""
         new = {i: kind for kind, ids in self.terms.found(text).items() for i in ids}
         rest = [t for t in self.terms.tokens(_OPENING.sub("", text.strip())) if t not in new]
         changed = standing
@@ -201,13 +206,13 @@ class Planner:
             asked, told = [text], []
         parts: list[Part] = []
         for piece in asked[:MAX_PARTS]:
-            if told and len(self.terms.tokens(piece)) <= 1 and not any(self.terms.found(piece).values()):
+            if told and len(self.terms.tokens(piece)) <= 1 and not self._names(piece):
                 piece = f"{told[-1]} {piece}"  # "…, legit?": what is asked stands before it
             before = parts[-1].text if parts else standing
             context = " ".join(told)[:400]
             if before and self._leans(piece):
                 question, about = self._resolved(piece, before)
-                parts.append(Part(question, " ".join(filter(None, (about, context)))))
+                parts.append(Part(question, context, about))
             else:
                 parts.append(Part(piece, context))
         return [single for part in parts for single in self._each(part)][:MAX_PARTS]
@@ -217,7 +222,7 @@ class Planner:
         for kind in ("state", "institution"):
             named = sorted(self.terms.found(part.text).get(kind, ()), key=self.terms.canonical(part.text).find)
             if 2 <= len(named) <= MAX_PARTS and _LISTED.search(part.text):
-                return [Part(self._only(part.text, ident, named), part.context) for ident in named]
+                return [Part(self._only(part.text, ident, named), part.context, part.about) for ident in named]
         return [part]
 
     def _only(self, text: str, kept: str, named: list[str]) -> str:

@@ -28,11 +28,15 @@ from bot.passage import Chunk, Passage
 from bot.terms import STOP, Terms, fold, stem
 from bot.verify import Polarity
 
+RARE = 0.02
 CANDIDATES = 48
 """Taken from each of Chroma and BM25; the rest of the work is on their union."""
 
 # What a question names must be named by its evidence, too; the other kinds are only kept from being mixed up.
 STRICT = frozenset({"visa", "form", "exam", "pathway", "waiver", "system", "state", "institution", "company"})
+NOT_HELD = "not-held"
+"""Topic of guides whose sections say what is not held, and who has it."""
+TOLD_APART = ("state", "institution", "company", "exam", "visa", "pathway", "specialty")
 RIVALS = frozenset({*STRICT, "specialty", "country", "group"})
 
 # Weights of the passage score, fitted on tests/golden by listwise logistic regression (`make fit`); all features are about 0..1.
@@ -76,18 +80,32 @@ class Query:
     years: frozenset[str] = frozenset()  # years asked about; not those of the asker's own life
     read_as: dict[str, str] = field(default_factory=dict)  # misspelt word -> word
 
+    @property
+    def guarded(self) -> frozenset[str]:
+        """What a sentence must name to count at all: the hospital or company asked about, else the state."""
+        for kinds in (frozenset({"institution", "company"}), frozenset({"state"})):
+            if found := self.named(kinds):
+                return found
+        return frozenset()
+
     def named(self, kinds: frozenset[str]) -> frozenset[str]:
         return frozenset(ident for ident, kind in self.entities.items() if kind in kinds)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the index holds on a query. `evidence` is ordered by score; `unknown` are words of the question no document has."""
+    """What the index holds on a query. `evidence` is ordered by score; `unknown` are words of the question no document has.
+
+    `not_held`: the best section that says what the guides do not hold (topic "not-held"); it competes with the passages, and is none.
+    """
 
     query: Query
     passages: list[Passage]
     evidence: list[Evidence]
     unknown: tuple[str, ...] = ()
+    not_held: Passage | None = None
+    rare: frozenset[str] = frozenset()  # things asked about that few passages name: one that does not cannot be about them
+    dropped: float = 0.0  # score of the best sentence that was left out, because it speaks of something else by name
 
 
 class Retriever:
@@ -103,6 +121,7 @@ class Retriever:
         self._by_initial: dict[str, list[str]] = {}
         for word in self._counts:
             self._by_initial.setdefault(word[0], []).append(word)
+        self._shares = Counter(ident for chunk in index.chunks for ident in chunk.entities)
         self._rarest = index.keywords.rarity("\0")
         self._facets = lru_cache(maxsize=20_000)(lambda row: heading_entities(terms, self.index.chunks[row]))
 
@@ -132,11 +151,15 @@ class Retriever:
 
     # -- reading the question --------------------------------------------------------------------------------------
 
-    def query(self, text: str, *, context: str = "") -> Query:
-        """`context`: what the conversation was about; it helps the search but need not be covered."""
+    def query(self, text: str, *, about: str = "", context: str = "") -> Query:
+        """`about`: the earlier question that this one leans on; `context`: what was told besides. Both help the search and need not be
+        covered; only `text` and `about` ask for things by name.
+        """
         text, read_as = self._spelt(text)
-        whole = f"{text} {context}".strip()
-        entities = {ident: kind for kind, idents in self.terms.found(whole).items() for ident in idents}
+        whole = f"{text} {about} {context}".strip()
+        asked = f"{text} {about}"
+        own = set(_OWN_LIFE.findall(self.terms.canonical(asked)))
+        entities = {ident: kind for kind, idents in self.terms.found(asked).items() for ident in idents if ident not in own}
         tokens = self.terms.tokens(text)
         core = {t: self._alternatives(t, text) for t in tokens if not t.isdigit() and "-" not in t and t not in _ASKING}
         proper = frozenset(stem(w) for w in _WORD.findall(fold(text)) if w in self._names and w not in STOP) & set(core) - set(entities)
@@ -170,6 +193,10 @@ class Retriever:
     def _stem_known(self, word: str) -> bool:
         return any(token in self.index.keywords.vocabulary for token in self.terms.tokens(word))
 
+    def is_rare(self, ident: str) -> bool:
+        """Whether so few passages name a thing that one which does not cannot be about it."""
+        return self._shares[ident] < RARE * len(self.index.chunks)
+
     # -- searching -------------------------------------------------------------------------------------------------
 
     def find(self, queries: Sequence[Query], k: int = 8, keep: Callable[[Chunk], bool] | None = None) -> list[Found]:
@@ -190,11 +217,15 @@ class Retriever:
         best = float(bm25.max()) if len(bm25) else 0.0
         weights = {token: self.index.keywords.rarity(token) for token in query.core}
         strict, rivals = query.named(STRICT), query.named(RIVALS)
-        scored = sorted((self._score(row, query, vector, bm25, best, weights, strict, rivals) for row in sorted(rows)), key=lambda s: -s.score)[:k]
-        passages = [s.passage(self.index.chunks[s.row], rank) for rank, s in enumerate(scored, 1)]
-        evidence = sorted((e for p in passages if not gives_orders(p.text) for e in evidence_of(p)), key=lambda e: -e.score)
+        scored = sorted((self._score(row, query, vector, bm25, best, weights, strict, rivals) for row in sorted(rows)), key=lambda s: -s.raw)
+        chunks = self.index.chunks
+        passages = [s.passage(chunks[s.row], rank) for rank, s in enumerate((s for s in scored if not holds_not(chunks[s.row])), 1) if rank <= k]
+        lacking = next((s.passage(chunks[s.row], 1) for s in scored if holds_not(chunks[s.row])), None)
+        everything = sorted((e for p in passages if not gives_orders(p.text) for e in evidence_of(p)), key=lambda e: -e.score)
+        evidence = [e for e in everything if not self._of_another(e, query)]
+        left_out = next((e.score for e in everything if self._of_another(e, query)), 0.0)
         unknown = tuple(t for t in query.core if t not in self.index.keywords.vocabulary and t not in query.entities)
-        return Found(query, passages, evidence, unknown)
+        return Found(query, passages, evidence, unknown, lacking, frozenset(i for i in query.entities if self.is_rare(i)), left_out)
 
     def _score(
         self, row: int, query: Query, vector: np.ndarray, bm25: np.ndarray, best: float, weights: dict[str, float], strict: frozenset[str],
@@ -253,6 +284,16 @@ class Retriever:
         }
         return sum(SPAN_WEIGHTS[name] * value for name, value in features.items())
 
+    def _of_another(self, item: Evidence, query: Query) -> bool:
+        """Whether a sentence speaks of another state, exam, visa … than the one asked about, and not of that one."""
+        row = self.index.rows[item.chunk.chunk_id]
+        for kind in TOLD_APART:
+            asked = {ident for ident, its in query.entities.items() if its == kind}
+            there = {ident for ident in item.span.entities if ident in self.terms.entities and self.terms.entities[ident].kind == kind} if asked else set()
+            if there and not asked & there:
+                return True
+        return bool(query.guarded) and not query.guarded & (item.span.entities | self._facets(row))
+
     def _at(self, cosines: np.ndarray, i: int, otherwise: float) -> float:
         return float(self.scale.of(cosines[i])) if i < len(cosines) else otherwise
 
@@ -274,10 +315,19 @@ class _Scored:
     coverage: float
     features: dict[str, float]
 
+    @property
+    def raw(self) -> float:
+        return self.features["score"]
+
     def passage(self, chunk: Chunk, rank: int) -> Passage:
         bonus = SPAN_WEIGHTS["first_passage"] if rank == 1 else 0.0
         spans = tuple(round(_squash(value + bonus, 8.5, 0.5), 4) for value in self.spans)
         return Passage(chunk, round(self.score, 4), rank, spans, round(self.cosine, 4), round(self.coverage, 4), self.features)
+
+
+def holds_not(chunk: Chunk) -> bool:
+    """Whether a chunk only says that the guides do not hold something."""
+    return NOT_HELD in chunk.topics
 
 
 def evidence_of(passage: Passage) -> list[Evidence]:
@@ -324,6 +374,11 @@ _YEAR = re.compile(r"(?<![\d-])20\d\d(?![\d])")
 _OWN_YEAR = re.compile(
     r"\b(?:graduat\w*|grad|yog|class|batch|passed|failed|took|taken|sat|matched|born|since|from|finish\w*|certified|moved|came|dated|got)"
     r"(?: (?:of|in|on|med|school|step|ck|my|from|at|the|\w+)){0,4}? ?20\d\d|\b20\d\d (?:grad\w*|yog|batch)"
+)
+# "I studied at …", "born in …", "a … citizen": of one's own life, not asked about.
+_OWN_LIFE = re.compile(
+    r"\b(?:graduat\w*|grad|stud(?:y|ied|ying|ent)|born|alum\w*|degree|diploma|mbbs|live|living|citizen|passport|moved|came|grew up|transferred)"
+    r"\s+(?:\w+\s+){0,2}?((?:inst|state|country|city)[a-z]+)\b"
 )
 # Words of asking: they say how something is asked, not what.
 _ASKING = frozenset(
