@@ -22,6 +22,8 @@ class Covered:
     chunks: np.ndarray
     spans: np.ndarray
     held: dict[str, np.ndarray]  # token -> which chunks hold it or what stands for it
+    unnamed_by_chunks: np.ndarray  # share of the names that a chunk lacks; 0 when there are none
+    unnamed_by_spans: np.ndarray
 
 
 class Coverage:
@@ -38,22 +40,21 @@ class Coverage:
         self._sizes = (len(keywords.chunk_sets), len(keywords.span_sets))
         self._holders = (_turned(keywords.chunk_sets, self._terms), _turned(keywords.span_sets, self._terms))
 
-    def chunks_with(self, term: int) -> np.ndarray:
-        """(chunks,) bool. Nobody holds a term below zero."""
-        return self._with(0, term)
-
-    def spans_with(self, term: int) -> np.ndarray:
-        return self._with(1, term)
-
     def _with(self, which: int, term: int) -> np.ndarray:
+        """Which chunks (0) or spans (1) hold a term. Nobody holds one below zero."""
         result = np.zeros(self._sizes[which], bool)
         if 0 <= term < self._terms:
             starts, owners = self._holders[which]
             result[owners[starts[term] : starts[term + 1]]] = True
         return result
 
-    def of(self, core: Mapping[str, Sequence[frozenset[int]]], weights: Mapping[str, float]) -> Covered:
-        """`core`: token -> sets of terms, of which any one covers it when half of it is there. `weights`: token -> idf."""
+    def of(self, core: Mapping[str, Sequence[frozenset[int]]], weights: Mapping[str, float], names: Sequence[int] = ()) -> Covered:
+        """
+        Args:
+            core: token -> sets of terms, of which any one covers it when half of it is there.
+            weights: token -> idf.
+            names: terms of names.
+        """
         held = [{token: self._held(which, sets) for token, sets in core.items()} for which in (0, 1)]
         total = sum(weights.values())
         shares = [np.zeros(size) for size in self._sizes]
@@ -62,7 +63,12 @@ class Coverage:
                 share += weights[token] * holders
             if total:
                 share /= total
-        return Covered(shares[0], shares[1], held[0])
+        unnamed = [np.zeros(size) for size in self._sizes]
+        for which, share in enumerate(unnamed):
+            for name in names:
+                share += ~self._with(which, name)
+            share /= max(1, len(names))
+        return Covered(shares[0], shares[1], held[0], unnamed[0], unnamed[1])
 
     def _held(self, which: int, sets: Sequence[frozenset[int]]) -> np.ndarray:
         result = np.zeros(self._sizes[which], bool)

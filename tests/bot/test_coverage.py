@@ -53,12 +53,13 @@ def test_shares_are_those_of_the_sets_of_each_chunk_and_span(keywords: Keywords,
         at = stop
 
 
-def test_holders_of_a_term(keywords: Keywords) -> None:
-    coverage = Coverage(keywords)
-    term = keywords.vocabulary["waiver"]
-    assert list(np.flatnonzero(coverage.chunks_with(term))) == [row for row in range(40) if term in keywords.chunk_terms(row)]
-    assert 0 < coverage.spans_with(term).sum() < len(coverage.spans_with(term))
-    assert not coverage.chunks_with(-1).any()
+def test_names_that_are_lacking(keywords: Keywords) -> None:
+    names = [keywords.vocabulary["waiver"], keywords.vocabulary["fee"], -1]
+    found = Coverage(keywords).of({}, {}, names)
+    for row in range(40):
+        assert found.unnamed_by_chunks[row] == pytest.approx(sum(name not in keywords.chunk_terms(row) for name in names) / 3)
+    assert found.unnamed_by_spans.min() < found.unnamed_by_spans.max() == 1
+    assert not Coverage(keywords).of({}, {}).unnamed_by_chunks.any()
 
 
 def test_an_index_without_term_sets_says_what_to_run(keywords: Keywords) -> None:
