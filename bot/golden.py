@@ -145,7 +145,7 @@ def _read_file(path: Path) -> list[GoldenQuestion]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise DocumentError(f"is not valid YAML ({error.problem})", file=name, line=line) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
         raise DocumentError("cannot be read. Check that it exists and that it is text in UTF-8.", file=name) from None
 
 
