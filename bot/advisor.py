@@ -66,6 +66,9 @@ LOOK_AGAIN_S = 1.0
 OFFERED = 14
 """Sentences of evidence given to a chat model for each part of a question."""
 
+BEARS_ON = 4
+"""A part counts as answered by what others wrote when one of its best few sentences is cited."""
+
 MOST_K = 50
 
 
@@ -283,6 +286,8 @@ class Advisor:
                     self._keep(work, sentence, evidence)
                     yield next(iter(self._shown(work, len(work.sentences) - 1)))
             work.model = self._model
+            if written and work.dropped > written:
+                work.fallback = "most of what it wrote could not be verified"
             if not written:
                 work.fallback = "nothing it wrote could be verified" if work.dropped else "it found no answer"
         except ModelFailed as error:
@@ -300,7 +305,7 @@ class Advisor:
 
     def _touched(self, work: _Work, part: int) -> bool:
         """Whether something said so far rests on the evidence of a part."""
-        own = {item.key for item in work.found[part].evidence[:OFFERED]}
+        own = {item.key for item in work.found[part].evidence[:BEARS_ON]}
         return any(item.key in own for item in work.used)
 
     def _compose(self, work: _Work) -> None:
@@ -575,6 +580,11 @@ class Advisor:
             "knowledge_version": index.knowledge_version, "documents": len({c.document_id for c in index.chunks}), "chunks": len(index.chunks),
             "collection": index.collection, "embedder": index.meta["embedder"], "model": self._model,
         }  # fmt: skip
+
+    async def fitted(self, work: Callable[[Retriever, Planner], Value]) -> Value:
+        """Runs a fit of the ranking and the refusal on the worker."""
+        room = await self._room(None)
+        return await self._worker.run(work, room.retriever, self._planner)
 
     async def measured(self, measure: Callable[[Verifier, Terms], Value]) -> Value:
         """Runs a measurement of the verifier on the worker, as answers do."""

@@ -14,10 +14,7 @@ TOP = 3
 """Passages looked at: an answer is made of the best few."""
 
 # Logistic regression on tests/golden (`make fit`); each signal is about 0..1.
-COEFFICIENTS = {
-    "bias": -2.4, "passage": 1.25, "cosine": 0.3, "question": 1.4, "coverage": 0.0, "span_coverage": 0.0, "unknown": 0.0, "missing": -1.9,
-    "proper": -0.2, "year": -2.2, "rarest": 0.0, "lead": 1.0, "lacking": -4.3,
-}  # fmt: skip
+COEFFICIENTS = {"bias": -2.98, "passage": 0.55, "question": 2.23, "missing": -3.16, "year": -4.06, "lead": 1.32, "lacking": -5.53}
 THRESHOLD = 0.5
 KEPT = 0.6
 """What names the thing asked about must be at least this good beside what does not."""
@@ -57,15 +54,9 @@ def signals_of(found: Found) -> dict[str, float]:
     fifth = found.passages[min(4, len(found.passages) - 1)]
     return {
         "passage": best.score,
-        "cosine": max(p.details["span"] for p in top),
         "question": max(p.details["question"] for p in top),
-        "coverage": max(p.coverage for p in top),
-        "span_coverage": max(p.details["span_coverage"] for p in top),
-        "unknown": len(found.unknown) / len(query.core) if query.core else 0.0,
-        "missing": len(_missing(found)) / max(len(query.named(STRICT)), 1),
-        "proper": min(p.details["proper"] for p in top),
+        "missing": len(_missing(found) & found.rare) / max(len(query.named(STRICT)), 1),
         "year": min(_years_missing(query.years, p) for p in top),
-        "rarest": min(p.details["rarest"] for p in top),
         "lead": best.details["score"] - fifth.details["score"],
         "lacking": found.not_held.details["score"] - best.details["score"] if found.not_held else -1.0,
     }

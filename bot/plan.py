@@ -39,6 +39,7 @@ _POINTING = re.compile(r"\b(?:it|its|that|this|these|those|they|them|their|there
 _OPENING = re.compile(
     r"^(?:and|but|also|so|then|ok(?:ay)?|what about|how about|what if|really|no,? i meant?|i meant?|sorry|or|for|in|on|with|is it the same|same)[,:]?\s+", re.I
 )
+_OF_ONESELF = re.compile(r"\b(?:i|i'?m|i'?ve|im|my|me|we|our|mine)\b", re.I)
 _LISTED = re.compile(r"\b(?:and|or|vs|versus)\b|[,/&]", re.I)
 # People who type in small letters do not start sentences with capitals.
 _LOOSE = re.compile(r"(?<=[?!])\s+|(?<=[a-z]{3})\.\s+(?=[a-z])|\n+")
@@ -195,13 +196,17 @@ class Planner:
             pieces = [p.strip(" ,;") for p in joint.split(sentence) if p and p.strip(" ,;?.!")]
             if len(pieces) > 1 and not _QUESTION.match(pieces[0]):
                 head = pieces[0]  # "I failed Step 1 once and can I still apply": the first piece is told, not asked
-                if not sentence.rstrip().endswith("?") or not self.terms.tokens(head):
+                if not _OF_ONESELF.search(head):
+                    asked.append(head)  # "hour limit for residents and how many weeks of leave": a question without its word
+                    pieces = pieces[1:]
+                elif not sentence.rstrip().endswith("?") or not self.terms.tokens(head):
                     pieces = [sentence]
                 else:
                     told.append(head)
                     pieces = pieces[1:]
             for piece in pieces:
-                (asked if sentence.rstrip().endswith("?") or _QUESTION.match(piece) else told).append(piece)
+                is_asked = sentence.rstrip().endswith("?") or piece.lower().startswith("whether ") or _QUESTION.match(piece)
+                (asked if is_asked else told).append(re.sub(r"^whether\s+", "", piece, flags=re.I))
         if not asked:
             asked, told = [text], []
         parts: list[Part] = []

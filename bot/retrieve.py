@@ -46,8 +46,8 @@ WEIGHTS = {
 }  # fmt: skip
 # Of a sentence, row or item; fitted the same way against the sentences that hold what an answer must say.
 SPAN_WEIGHTS = {
-    "cosine": 4.2, "coverage": 2.4, "passage": 4.5, "first_passage": 1.3, "rival": -0.9, "opening": 1.8, "second": 0.3, "advice": -0.9,
-    "numbers": 1.3, "proper": -1.5,
+    "cosine": 3.9, "coverage": 2.4, "passage": 4.2, "first_passage": 1.6, "rival": -0.3, "opening": 1.9, "second": 0.3, "advice": -0.9,
+    "numbers": 1.3, "proper": -1.5, "row": 0.5,
 }  # fmt: skip
 
 
@@ -182,13 +182,15 @@ class Retriever:
             if any(self.terms.found(word).values()) or self._stem_known(word) or word in english():
                 return match.group()
             near = extract(word, self._by_initial.get(word[0], ()), scorer=OSA.distance, score_cutoff=1 if len(word) < 9 else 2, limit=5)
-            best = min(near, key=lambda found: (found[1], -self._counts[found[0]]), default=None)
+            if len(word) == 4:  # so short a word is only trusted with a letter left out or two exchanged
+                near = [found for found in near if _same_letters(word, found[0])]
+            best = min(near, key=lambda found: (found[1], not _same_letters(word, found[0]), -self._counts[found[0]]), default=None)
             if best is None or match.group().isupper():
                 return match.group()
             read_as[match.group()] = best[0]
             return best[0]
 
-        return re.sub(r"(?<![\w'-])[^\W\d_]{5,}(?![\w'-])", nearest, text), read_as
+        return re.sub(r"(?<![\w'-])[^\W\d_]{4,}(?![\w'-])", nearest, text), read_as
 
     def _stem_known(self, word: str) -> bool:
         return any(token in self.index.keywords.vocabulary for token in self.terms.tokens(word))
@@ -225,7 +227,7 @@ class Retriever:
         evidence = [e for e in everything if not self._of_another(e, query)]
         left_out = next((e.score for e in everything if self._of_another(e, query)), 0.0)
         unknown = tuple(t for t in query.core if t not in self.index.keywords.vocabulary and t not in query.entities)
-        return Found(query, passages, evidence, unknown, lacking, frozenset(i for i in query.entities if self.is_rare(i)), left_out)
+        return Found(query, passages, evidence, unknown, lacking, frozenset(i for i, kind in query.entities.items() if kind != "pathway" and self.is_rare(i)), left_out)
 
     def _score(
         self, row: int, query: Query, vector: np.ndarray, bm25: np.ndarray, best: float, weights: dict[str, float], strict: frozenset[str],
@@ -278,6 +280,7 @@ class Retriever:
             "rival": self._rival(query, query.named(RIVALS), span.entities),
             "opening": float(number == 0 and span.kind != "row"),
             "second": float(number == 1 and span.kind != "row"),
+            "row": float(span.kind == "row"),
             "advice": float(span.facts == ("advice",)),
             "numbers": len(query.numbers & set(_NUMBER.findall(span.said))) / len(query.numbers) if query.numbers else 0.0,
             "proper": sum(ident not in terms for ident in names) / len(names) if names else 0.0,
@@ -348,6 +351,11 @@ def covered(query: Query, weights: dict[str, float], terms: frozenset[int]) -> f
 
 def _holds(query: Query, token: str, terms: frozenset[int]) -> bool:
     return any(len(words & terms) * 2 >= len(words) for words in query.core[token])
+
+
+def _same_letters(word: str, other: str) -> bool:
+    """Whether `other` has all letters of `word`: one was left out, or two were exchanged; none was mistaken for another."""
+    return not Counter(word) - Counter(other)
 
 
 def fold_case(text: str) -> str:

@@ -293,12 +293,20 @@ def evaluate(
     fit: Annotated[bool, typer.Option(help="Also fit the ranking and the refusal to the questions and print the constants.")] = False,
 ) -> None:
     """Runs the golden set and prints the table of measures."""
+    from bot.evaluate import GOLDEN
     from bot.evaluate import evaluate as measure
     from bot.evaluate import table
 
     async def work(advisor: Any) -> Any:
         with progress_bar() as progress:
-            return await measure(advisor, questions, progress=progress)
+            found = await measure(advisor, questions, progress=progress)
+        if fit:
+            from bot import fit as fitting
+
+            path = questions or GOLDEN
+            found["fit"] = await advisor.fitted(lambda retriever, planner: fitting.fit(retriever, planner, path))
+            err.print(fitting.table(found["fit"]), markup=False)
+        return found
 
     report = _run(_with_advisor(read_settings(), work))
     if as_json:

@@ -23,6 +23,8 @@ def texts(planner: Planner, text: str, *before: str) -> list[str]:
     [
         ("What Step 2 CK score do I need, and can I get an H-1B?", ["What Step 2 CK score do I need", "can I get an H-1B?"]),
         ("how many LORs per program, and PS length?", ["how many LORs per program", "PS length?"]),
+        ("weekly hour limit for residents + how many weeks of leave", ["weekly hour limit for residents", "how many weeks of leave"]),
+        ("FCVS time and whether the compact needs board certification", ["FCVS time", "the compact needs board certification"]),
         ("is step 1 pass fail & do failures show up", ["is step 1 pass fail", "do failures show up"]),
         ("How much is ERAS? When does it open?", ["How much is ERAS?", "When does it open?"]),
         ("can I do internal medicine, family medicine, and psychiatry?", ["can I do internal medicine, family medicine, and psychiatry?"]),
@@ -58,7 +60,7 @@ def test_a_follow_up_takes_the_place_of_what_it_replaces(planner, before, text, 
 
 def test_a_pointing_question_keeps_the_last_one_as_context(planner):
     part = planner.questions("how long does that take", [Turn(role="user", text="How do I get ECFMG certified?")])[0]
-    assert part.context == "How do I get ECFMG certified?"
+    assert part.about == "How do I get ECFMG certified?"
 
 
 def test_follow_ups_chain(planner):
@@ -67,7 +69,7 @@ def test_follow_ups_chain(planner):
 
 def test_a_new_question_stands_alone(planner):
     part = planner.questions("How much is the ERAS token in 2026?", [Turn(role="user", text="Can I moonlight on a J-1?")])[0]
-    assert part.text == "How much is the ERAS token in 2026?" and part.context == ""
+    assert part.text == "How much is the ERAS token in 2026?" and part.about == ""
 
 
 @pytest.mark.parametrize(
