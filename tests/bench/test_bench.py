@@ -76,4 +76,6 @@ def test_goals_are_about_the_ratio_or_about_ours() -> None:
     assert not Row("a", "ms", 10, 6, 1.67, 2).reached
     assert Row("a", "ms", None, 90, None, 100, of_ours=True).reached
     assert not Row("a", "ms", None, 110, None, 100, of_ours=True).reached
+    assert Row("a", "", 8, 0, None, 2).reached
+    assert not Row("a", "", 0, 0, None, 2).reached
     assert Row("a", "ms", 1, 1, 1.0).reached is None
