@@ -55,7 +55,7 @@ QUICK = Size(rounds=2, one=12, many=32, starts=1, asked=60)
 class Row:
     """A line of the table. `goal` is about the ratio, or about ours where `of_ours`.
 
-    `ratio` says how many times better ours is; None where there is nothing to compare, or where ours is 0 and no ratio says how much better.
+    `ratio` says how many times better ours is; None where there is nothing to compare, or where ours is 0 and no ratio says it.
     """
 
     name: str
@@ -307,6 +307,9 @@ def rows(found: dict[str, Any]) -> list[Row]:
     def both(key: str) -> tuple[float, float]:
         return search["stock"][key], search["ours"][key]
 
+    def start(key: str) -> tuple[float, float]:
+        return found["starts"]["stock"][key], found["starts"]["ours"][key]
+
     result: list[Row] = [
         less("search, one at a time, p50", "ms", *both("p50"), 2, chart=True),
         less("search, one at a time, p95", "ms", *both("p95")),
@@ -315,8 +318,8 @@ def rows(found: dict[str, Any]) -> list[Row]:
         less(f"search, {AT_ONCE} at once, p95", "ms", *both("p95_32")),
         less(f"search, {AT_ONCE} at once, cost", "ms of CPU", *both("cpu_32"), chart=True),
         more(f"throughput, {AT_ONCE} at once", "queries/s", *both("per_second"), 4, chart=True),
-        less("process start to first answer", "s", *(found["starts"][side]["seconds"] for side in ("stock", "ours")), 4, chart=True),
-        less("a start, cost", "s of CPU", *(found["starts"][side]["cpu"] for side in ("stock", "ours"))),
+        less("process start to first answer", "s", *start("seconds"), 4, chart=True),
+        less("a start, cost", "s of CPU", *start("cpu")),
     ]
     if "stock" in builds and "ours" in builds:
         result.append(less("ingest", "s", builds["stock"]["seconds"], builds["ours"]["seconds"]))
