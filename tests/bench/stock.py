@@ -83,19 +83,21 @@ def versions() -> dict[str, str]:
 
 def main() -> None:
     mode, folder, *rest = sys.argv[1:]
-    say(build(folder, *rest) if mode == "build" else first(folder, *rest) if mode == "first" else serve(folder))
+    if mode == "serve":
+        serve(folder)
+    else:
+        say(build(folder, *rest) if mode == "build" else first(folder, *rest))
 
 
 def first(folder: str, question: str) -> Any:
     return search(open_store(folder), question, 5)
 
 
-def serve(folder: str) -> Any:
+def serve(folder: str) -> None:
     store = open_store(folder)
     say(versions())
     for line in sys.stdin:
         say(reply(json.loads(line), store))
-    return "over"
 
 
 def say(value: Any) -> None:
