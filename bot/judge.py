@@ -16,6 +16,8 @@ TOP = 3
 # Logistic regression on tests/golden (`make fit`); each signal is about 0..1.
 COEFFICIENTS = {"bias": -2.98, "passage": 0.55, "question": 2.23, "missing": -3.16, "year": -4.06, "lead": 1.32, "lacking": -5.53}
 THRESHOLD = 0.5
+NOTHING_TOLD = -0.25
+"""The signal "lacking" of a collection whose documents do not say what they lack: between the values that speak for and against."""
 KEPT = 0.6
 """What names the thing asked about must be at least this good beside what does not."""
 
@@ -58,7 +60,7 @@ def signals_of(found: Found) -> dict[str, float]:
         "missing": len(_missing(found) & found.rare) / max(len(query.named(STRICT)), 1),
         "year": min(_years_missing(query.years, p) for p in top),
         "lead": best.details["score"] - fifth.details["score"],
-        "lacking": found.not_held.details["score"] - best.details["score"] if found.not_held else -1.0,
+        "lacking": found.not_held.details["score"] - best.details["score"] if found.not_held else NOTHING_TOLD,
     }
 
 

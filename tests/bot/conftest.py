@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
+
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from bot_day import TODAY
 from small_library import write_library
 
 from bot.advisor import Advisor
@@ -16,7 +17,7 @@ from bot.bootstrap import open_advisor
 from bot.settings import Settings, read_settings
 from ingest.run import run
 
-TODAY = dt.date(2026, 11, 26)
+
 
 
 @pytest.fixture(scope="session")

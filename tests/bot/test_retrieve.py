@@ -1,0 +1,109 @@
+"""Reading and ranking on the whole library: misspelt words, names, years, and what an index of other documents gives."""
+
+import asyncio
+
+import pytest
+
+from bot.bootstrap import open_advisor
+from bot.judge import judge
+from bot.retrieve import Retriever, _same_letters
+from bot.settings import read_settings
+from bot_day import TODAY
+from ingest.run import run
+
+
+@pytest.fixture(scope="module")
+def retriever(library) -> Retriever:
+    async def opened():
+        advisor = await open_advisor(read_settings(data=library))
+        room = await advisor._room(None)
+        await advisor.close()
+        return room.retriever
+
+    return asyncio.run(opened())
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [("residancy", "residency"), ("liscence", "license"), ("certifcate", "certificate"), ("stpe", "step"), ("pediatics", "pediatrics"), ("intervew", "interview")],
+)
+def test_a_slip_is_read_as_the_word_of_the_library(retriever, text, read):
+    assert retriever.query(f"what about {text} rules").read_as.get(text) == read
+
+
+@pytest.mark.parametrize("text", ["weather", "whether", "Emory", "mine", "DACA", "uworld", "there", "wish"])
+def test_real_words_and_names_are_left_alone(retriever, text):
+    assert not retriever.query(f"is {text} so").read_as
+
+
+def test_letters_left_out_or_exchanged():
+    assert _same_letters("wich", "which") and _same_letters("stpe", "step")
+    assert not _same_letters("wich", "wish")
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [("application fee in 2029", {"2029"}), ("I graduated in 2015, can I apply", set()), ("yog 2016", set()), ("match results 2026 and 2025", {"2026", "2025"})],
+)
+def test_years_of_ones_own_life_are_not_asked_about(retriever, text, asked):
+    assert retriever.query(text).years == asked
+
+
+def test_places_of_ones_own_life_are_not_asked_about(retriever):
+    own = retriever.query("I studied in Texas, do I need ECFMG certification?")
+    assert "statetx" not in own.entities
+    assert "statetx" in retriever.query("How many years does Texas want?").entities
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["does Maimonides sponsor H-1B?", "price of UWorld for Step 2 CK", "What is the ERAS fee in 2029?", "passing score of COMLEX level 2", "who won the world cup"],
+)
+def test_what_is_not_held_is_not_answered(retriever, text):
+    found = retriever.find([retriever.query(text)])[0]
+    assert not judge(found, TODAY).answerable, found.passages[0].text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Do I need Step 3 for an H-1B?", "do i need step3 b4 h1b", "how many tries at step 1", "can J-1 doctors moonlight", "is a no objection letter possible",
+     "what years does california want for img licence"],
+)  # fmt: skip
+def test_what_is_held_is_answered(retriever, text):
+    found = retriever.find([retriever.query(text)])[0]
+    assert judge(found, TODAY).answerable
+    assert [p.rank for p in found.passages] == list(range(1, len(found.passages) + 1))
+    assert all(0 <= e.score <= 1 for e in found.evidence)
+    assert found.evidence == sorted(found.evidence, key=lambda e: -e.score)
+
+
+def test_a_state_is_only_answered_from_what_names_it(retriever):
+    found = retriever.find([retriever.query("How many years of training does Nevada want?")])[0]
+    assert found.evidence and all("nevada" in " ".join([*e.chunk.heading, e.span.said]).lower() for e in found.evidence)
+
+
+def test_searching_together_or_alone_is_the_same(retriever):
+    texts = ["Do I need Step 3 for H-1B?", "how much is ECFMG certification", "SOAP rules", "Conrad 30 slots per state"]
+    together = retriever.find([retriever.query(t) for t in texts])
+    for text, found in zip(texts, together, strict=True):
+        alone = retriever.find([retriever.query(text)])[0]
+        assert [p.chunk_id for p in alone.passages[:3]] == [p.chunk_id for p in found.passages[:3]]
+
+
+async def test_a_collection_of_other_documents_is_searched_beside_the_guides(small, tmp_path):
+    lines = ['{"id": "d1", "title": "Bees", "text": "A queen bee lays up to two thousand eggs a day."}',
+             '{"id": "d2", "title": "Rivers", "text": "The Nile flows north into the Mediterranean Sea."}']  # fmt: skip
+    path = tmp_path / "corpus.jsonl"
+    path.write_text("\n".join(lines))
+    await run(small, [path], collection="nature")
+    advisor = await open_advisor(small)
+    try:
+        assert [p.document_id for p in await advisor.search("how many eggs does a queen lay", collection="nature")][0] == "d1"
+        assert (await advisor.search("how long may a J-1 stay"))[0].document_id == "visas/j1"
+        from bot.answer import Question
+
+        answer = await advisor.answer(Question(text="Where does the Nile flow?", collection="nature"))
+        assert answer.status == "answered" and "north" in answer.text
+        assert answer.citations[0].guide is None and answer.citations[0].source.title == "Rivers"
+    finally:
+        await advisor.close()
