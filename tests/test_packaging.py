@@ -144,7 +144,6 @@ def test_the_constraints_pin_every_dependency_once_and_by_hash(project: dict[str
             if name != "torch":  # its builds for processors and for graphics cards share a version: no hash fits both
                 assert name in found and requirement.specifier.contains(found[name]), requirement
     assert run.items() <= dev.items()
-    assert {name: version for name, version in run.items() if name in st and st[name] != version} == {}
     assert "torch" not in st
     for name in ("run.txt", "dev.txt", "st.txt"):
         text = (ROOT / "constraints" / name).read_text(encoding="utf-8")

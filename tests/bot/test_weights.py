@@ -81,9 +81,10 @@ class Npm:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.calls = folder / "calls"
-        script = folder / "npm"
-        script.write_text(
-            f"#!{sys.executable}\nimport pathlib, shutil, sys\nhere = pathlib.Path({str(folder)!r})\n"
+        program, script = folder / "npm.py", folder / "npm"
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{program}" "$@"\n')  # "#!" cannot name a program in a folder with a space
+        program.write_text(
+            f"import pathlib, shutil, sys\nhere = pathlib.Path({str(folder)!r})\n"
             "(here / 'calls').open('a').write(' '.join(sys.argv[1:]) + '\\n')\n"
             "if not (here / 'package.tgz').exists():\n    sys.exit('npm error 404 not found')\n"
             "shutil.copy(here / 'package.tgz', sys.argv[sys.argv.index('--pack-destination') + 1])\n"
