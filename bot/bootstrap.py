@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,12 +51,20 @@ async def open_advisor(
     planner = read_planner(settings.knowledge, terms)
     prompts = Prompts(ROOT / "prompts")
     model = open_model(settings)
-    embedder = await asyncio.to_thread(
-        open_embedder, settings.embedder, settings.weights_folder, threads=settings.threads, offline=settings.offline, progress=progress
-    )
     settings.data.mkdir(parents=True, exist_ok=True)
     engine = await open_engine(settings.database)
-    await upgrade(engine)
+    try:
+        await upgrade(engine)
+        # Reading the weights leaves the interpreter free; importing Chroma takes as long.
+        embedder, _ = await asyncio.gather(
+            asyncio.to_thread(
+                open_embedder, settings.embedder, settings.weights_folder, threads=settings.threads, offline=settings.offline, progress=progress
+            ),
+            asyncio.to_thread(importlib.import_module, "chromadb"),
+        )
+    except BaseException:
+        await engine.dispose()
+        raise
     return Advisor(
         engine=engine,
         store=Store(engine, settings.secret.get_secret_value()),

@@ -18,7 +18,7 @@ from bot.retrieve import Found
 
 WORDS = 150
 LEAST_WORDS = 55  # for each part of a message with many
-RUNNER_UP = 0.70  # share of the best score from which the two next best sentences are said, wherever they stand
+RUNNER_UP = 0.50  # share of the best score from which the two next best sentences are said, wherever they stand
 SAME_SECTION = 0.45  # share that a further sentence of the leading section needs
 ELSEWHERE = 0.85  # and one of another section
 ALIKE = 0.94  # cosine from which two sentences say the same

@@ -36,5 +36,5 @@ _ORDER = re.compile("|".join(f"(?:{p})" for p in _PATTERNS), re.I | re.M)
 @lru_cache(maxsize=4096)
 def gives_orders(text: str) -> bool:
     """Whether any part of `text` orders its reader about, whatever hidden or full-width characters it is dressed up in."""
-    plain = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+    plain = text if text.isascii() else "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
     return bool(_ORDER.search(re.sub(r"[ \t]+", " ", plain)))

@@ -16,7 +16,7 @@ import yaml
 from bot.answer import Turn
 from bot.errors import InputError, SettingsError
 from bot.sentences import split
-from bot.terms import Terms, fold
+from bot.terms import Terms, fold, read_yaml
 
 MAX_CHARACTERS = 8000
 MAX_PARTS = 4
@@ -278,7 +278,7 @@ def _entries(folder: Path, name: str) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        entries = yaml.safe_load(path.read_bytes()) or []
+        entries = read_yaml(path.read_bytes()) or []
         for entry in entries:
             _pattern(entry)
         return entries

@@ -17,7 +17,7 @@ import yaml
 from bot.errors import SettingsError
 from bot.figures import Figure, clean, find, spell_out_names
 from bot.settings import ROOT
-from bot.terms import STOP, Terms, any_of, stem
+from bot.terms import STOP, Terms, any_of, read_yaml, stem
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def read_polarity(path: Path) -> Polarity:
         SettingsError: when the file is missing or not of the expected shape.
     """
     try:
-        data = yaml.safe_load(path.read_bytes())
+        data = read_yaml(path.read_bytes())
         axes = {
             name: Axis(name, *(bool(item.get(k)) for k in ("strict", "negative", "order", "kept"))) for name, item in data["axes"].items()
         }

@@ -9,10 +9,11 @@ from the mean of unrelated pairs, in standard deviations (`Scale`).
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -21,6 +22,7 @@ from rapidfuzz.distance import OSA
 from rapidfuzz.process import extract
 from spellchecker import SpellChecker
 
+from bot.coverage import Coverage, Covered
 from bot.evidence import Evidence
 from bot.index import Index
 from bot.orders import gives_orders
@@ -61,6 +63,10 @@ class Scale:
     def of(self, cosine: np.ndarray | float) -> np.ndarray:
         """0 for unrelated, about 1 for the same statement; a paraphrase is some five deviations away."""
         return np.clip((np.asarray(cosine) - self.mean) / (5 * self.deviation), -0.5, 1.5)
+
+    def one(self, cosine: float) -> float:
+        """`of` a single number, in a twentieth of the time."""
+        return min(max((cosine - self.mean) / (5 * self.deviation), -0.5), 1.5)
 
 
 # Measured over 20,000 random pairs of sentences of the guides.
@@ -117,12 +123,12 @@ class Retriever:
         self._synonyms = polarity.synonyms if polarity else {}
         self._embed = embed
         self.scale = self._scale()
+        self._coverage = Coverage(index.keywords)
         self._counts, self._names = self._surface_words()
         self._by_initial: dict[str, list[str]] = {}
         for word in self._counts:
             self._by_initial.setdefault(word[0], []).append(word)
         self._shares = Counter(ident for chunk in index.chunks for ident in chunk.entities)
-        self._rarest = index.keywords.rarity("\0")
         self._facets = lru_cache(maxsize=20_000)(lambda row: heading_entities(terms, self.index.chunks[row]))
 
     def _scale(self) -> Scale:
@@ -218,8 +224,10 @@ class Retriever:
             rows = {row for row in rows if keep(self.index.chunks[row])}
         best = float(bm25.max()) if len(bm25) else 0.0
         weights = {token: self.index.keywords.rarity(token) for token in query.core}
+        names = [self.index.keywords.vocabulary.get(name, -1) for name in query.proper]
+        covered = self._coverage.of(query.core, weights, names)
         strict, rivals = query.named(STRICT), query.named(RIVALS)
-        scored = sorted((self._score(row, query, vector, bm25, best, weights, strict, rivals) for row in sorted(rows)), key=lambda s: -s.raw)
+        scored = sorted((self._score(row, query, vector, bm25, best, weights, strict, rivals, covered) for row in sorted(rows)), key=lambda s: -s.raw)
         chunks = self.index.chunks
         passages = [s.passage(chunks[s.row], rank) for rank, s in enumerate((s for s in scored if not holds_not(chunks[s.row])), 1) if rank <= k]
         lacking = next((s.passage(chunks[s.row], 1) for s in scored if holds_not(chunks[s.row])), None)
@@ -231,22 +239,21 @@ class Retriever:
 
     def _score(
         self, row: int, query: Query, vector: np.ndarray, bm25: np.ndarray, best: float, weights: dict[str, float], strict: frozenset[str],
-        rivals: frozenset[str],
+        rivals: frozenset[str], covered: Covered,
     ) -> _Scored:  # fmt: skip
         index, chunk = self.index, self.index.chunks[row]
         start = index.starts[row]
         cosines = index.vectors[start : index.starts[row + 1]] @ vector
-        spans = cosines[1 : 1 + len(chunk.spans)]
-        asked = cosines[1 + len(chunk.spans) :]
-        keywords = index.keywords
-        asked_two = np.sort(asked)[::-1][:2]
-        here = keywords.chunk_terms(row)
-        inside = [covered(query, weights, keywords.span_terms(row, i)) for i in range(len(spans))]
+        whole, *rest = cosines.tolist()
+        spans = rest[: len(chunk.spans)]
+        asked_two = sorted(rest[len(chunk.spans) :], reverse=True)[:2]
+        first = int(index.keywords.span_firsts[row])  # type: ignore[index]
+        inside = covered.spans[first : first + len(spans)].tolist()
         features = {
-            "chunk": float(self.scale.of(cosines[0])),
-            "span": float(self.scale.of(spans.max())) if len(spans) else 0.0,
+            "chunk": self.scale.one(whole),
+            "span": self.scale.one(max(spans)) if spans else 0.0,
             "keywords": float(bm25[row]) / best if best else 0.0,
-            "coverage": covered(query, weights, here),
+            "coverage": float(covered.chunks[row]),
             "span_coverage": max(inside, default=0.0),
         }
         features["question"] = self._at(asked_two, 0, (features["chunk"] + features["span"]) / 2)
@@ -255,24 +262,23 @@ class Retriever:
         features["named"] = len(strict & present) / len(strict) if strict else 0.5
         features["missing"] = len(strict - present) / len(strict) if strict else 0.0
         features["rival"] = self._rival(query, rivals, self._facets(row))
-        names = {name: keywords.vocabulary.get(name, -1) for name in query.proper}
-        features["proper"] = sum(ident not in here for ident in names.values()) / len(names) if names else 0.0
+        features["proper"] = float(covered.unnamed_by_chunks[row])
         score = sum(WEIGHTS[name] * value for name, value in features.items())
         passage = _squash(score)
         features["score"] = score / 10
-        features["rarest"] = max((weight for token, weight in weights.items() if not _holds(query, token, here)), default=0.0) / self._rarest
-        each = [
-            self._span_score(query, row, i, float(self.scale.of(spans[i])), inside[i], features["score"], names.values()) for i in range(len(spans))
-        ]
-        return _Scored(row, passage, tuple(each), max(features["span"], features["question"]), features["coverage"], features)
+
+        def each() -> list[float]:  # only of the passages that are kept
+            unnamed = covered.unnamed_by_spans[first : first + len(spans)].tolist()
+            ready = enumerate(zip(spans, inside, unnamed, strict=True))
+            return [self._span_score(query, row, i, self.scale.one(cosine), held, features["score"], lacking) for i, (cosine, held, lacking) in ready]
+
+        return _Scored(row, passage, each, max(features["span"], features["question"]), features["coverage"], features)
 
     def _span_score(
-        self, query: Query, row: int, number: int, cosine: float, coverage: float, passage: float, names: Iterable[int]
+        self, query: Query, row: int, number: int, cosine: float, coverage: float, passage: float, unnamed: float
     ) -> float:  # fmt: skip
         """Before squashing, and without the bonus of the best passage."""
         span = self.index.chunks[row].spans[number]
-        terms = self.index.keywords.span_terms(row, number)
-        names = list(names)
         features = {
             "cosine": cosine,
             "coverage": coverage,
@@ -283,7 +289,7 @@ class Retriever:
             "row": float(span.kind == "row"),
             "advice": float(span.facts == ("advice",)),
             "numbers": len(query.numbers & set(_NUMBER.findall(span.said))) / len(query.numbers) if query.numbers else 0.0,
-            "proper": sum(ident not in terms for ident in names) / len(names) if names else 0.0,
+            "proper": unnamed,
         }
         return sum(SPAN_WEIGHTS[name] * value for name, value in features.items())
 
@@ -297,8 +303,8 @@ class Retriever:
                 return True
         return bool(query.guarded) and not query.guarded & (item.span.entities | self._facets(row))
 
-    def _at(self, cosines: np.ndarray, i: int, otherwise: float) -> float:
-        return float(self.scale.of(cosines[i])) if i < len(cosines) else otherwise
+    def _at(self, cosines: Sequence[float], i: int, otherwise: float) -> float:
+        return self.scale.one(cosines[i]) if i < len(cosines) else otherwise
 
     def _rival(self, query: Query, asked: frozenset[str], present: frozenset[str]) -> float:
         """1 when the text is about another thing of a kind that the question names, and not about the one named."""
@@ -313,7 +319,7 @@ class Retriever:
 class _Scored:
     row: int
     score: float
-    spans: tuple[float, ...]
+    spans: Callable[[], list[float]]
     cosine: float
     coverage: float
     features: dict[str, float]
@@ -324,7 +330,7 @@ class _Scored:
 
     def passage(self, chunk: Chunk, rank: int) -> Passage:
         bonus = SPAN_WEIGHTS["first_passage"] if rank == 1 else 0.0
-        spans = tuple(round(_squash(value + bonus, 8.5, 0.5), 4) for value in self.spans)
+        spans = tuple(round(_squash(value + bonus, 8.5, 0.5), 4) for value in self.spans())
         return Passage(chunk, round(self.score, 4), rank, spans, round(self.cosine, 4), round(self.coverage, 4), self.features)
 
 
@@ -340,17 +346,6 @@ def evidence_of(passage: Passage) -> list[Evidence]:
 def heading_entities(terms: Terms, chunk: Chunk) -> frozenset[str]:
     """What the headings name: the subject of everything below them."""
     return frozenset(ident for idents in terms.found(" \n ".join(chunk.heading)).values() for ident in idents)
-
-
-def covered(query: Query, weights: dict[str, float], terms: frozenset[int]) -> float:
-    """Share of the question's idf mass that `terms` hold, in its words or in words that stand for them."""
-    total = sum(weights.values())
-    got = sum(weight for token, weight in weights.items() if _holds(query, token, terms))
-    return got / total if total else 0.0
-
-
-def _holds(query: Query, token: str, terms: frozenset[int]) -> bool:
-    return any(len(words & terms) * 2 >= len(words) for words in query.core[token])
 
 
 def _same_letters(word: str, other: str) -> bool:
@@ -370,7 +365,7 @@ def english() -> SpellChecker:
 
 
 def _squash(score: float, middle: float = 10.0, steepness: float = 0.7) -> float:
-    return float(1 / (1 + np.exp(-steepness * (score - middle))))
+    return 1 / (1 + math.exp(-steepness * (score - middle)))
 
 
 _SMALL = re.compile(r"(?<![A-Za-z'])[a-z]{4,}(?![A-Za-z])")

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import snowballstemmer
 import yaml
@@ -169,6 +170,11 @@ def _parts(word: str) -> Iterable[str]:
         yield word.replace("'s", "").replace(".", "") or word
 
 
+def read_yaml(raw: bytes | str) -> Any:
+    """`yaml.safe_load`, by libyaml where it is there: a fifth of the time."""
+    return yaml.load(raw, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 def read_terms(path: Path) -> Terms:
     """Reads `terms.yaml`.
 
@@ -177,7 +183,7 @@ def read_terms(path: Path) -> Terms:
     """
     try:
         raw = path.read_bytes()
-        data = yaml.safe_load(raw)
+        data = read_yaml(raw)
         return _build(data, hashlib.sha256(raw).hexdigest()[:12])
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(f"The word list {path.name} cannot be read ({type(error).__name__}: {error}). Correct the file.") from None
