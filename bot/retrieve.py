@@ -41,10 +41,11 @@ NOT_HELD = "not-held"
 TOLD_APART = ("state", "institution", "company", "exam", "visa", "pathway", "specialty")
 RIVALS = frozenset({*STRICT, "specialty", "country", "group"})
 
-# Weights of the passage score, fitted on tests/golden by listwise logistic regression (`make fit`); all features are about 0..1.
+# Weights of the passage score, fitted on tests/golden by listwise logistic regression (`make fit`); all features are about 0..1. "echo" (the
+# words of a stored question come back) is set by hand: the golden questions are worded unlike the stored ones on purpose.
 WEIGHTS = {
     "chunk": 2.4, "span": 2.2, "question": 4.2, "question2": 2.7, "keywords": 4.2, "coverage": 1.1, "span_coverage": 0.8, "named": 0.1,
-    "missing": -0.2, "rival": -0.1, "proper": -0.8,
+    "missing": -0.2, "rival": -0.1, "proper": -0.8, "echo": 3.0,
 }  # fmt: skip
 # Of a sentence, row or item; fitted the same way against the sentences that hold what an answer must say.
 SPAN_WEIGHTS = {
@@ -82,6 +83,7 @@ class Query:
     core: dict[str, tuple[frozenset[int], ...]]  # word that must be covered -> the terms that cover it, any one set
     entities: dict[str, str]  # id -> kind
     proper: frozenset[str] = frozenset()  # words of `core` that are names
+    words: frozenset[str] = frozenset()  # all words of the question, those of asking too
     numbers: frozenset[str] = frozenset()
     years: frozenset[str] = frozenset()  # years asked about; not those of the asker's own life
     read_as: dict[str, str] = field(default_factory=dict)  # misspelt word -> word
@@ -128,6 +130,7 @@ class Retriever:
         self._by_initial: dict[str, list[str]] = {}
         for word in self._counts:
             self._by_initial.setdefault(word[0], []).append(word)
+        self._asked = lru_cache(maxsize=20_000)(lambda row: tuple(self._all_words(q) for q in index.chunks[row].questions))
         self._shares = Counter(ident for chunk in index.chunks for ident in chunk.entities)
         self._facets = lru_cache(maxsize=20_000)(lambda row: heading_entities(terms, self.index.chunks[row]))
 
@@ -170,7 +173,7 @@ class Retriever:
         core = {t: self._alternatives(t, text) for t in tokens if not t.isdigit() and "-" not in t and t not in _ASKING}
         proper = frozenset(stem(w) for w in _WORD.findall(fold(text)) if w in self._names and w not in STOP) & set(core) - set(entities)
         years = frozenset(_YEAR.findall(_OWN_YEAR.sub("", fold(text))))
-        return Query(self.terms.expanded(whole), tuple(self.terms.tokens(whole, expand=True)), core, entities, proper, frozenset(_NUMBER.findall(text)), years, read_as)
+        return Query(self.terms.expanded(whole), tuple(self.terms.tokens(whole, expand=True)), core, entities, proper, self._all_words(text), frozenset(_NUMBER.findall(text)), years, read_as)
 
     def _alternatives(self, token: str, text: str) -> tuple[frozenset[int], ...]:
         plain = next((self.terms.spelled_out(w) for w in fold(text).split() if self.terms.is_abbreviation(w.strip(",.?!")) and stem(w) == token), ())
@@ -200,6 +203,9 @@ class Retriever:
 
     def _stem_known(self, word: str) -> bool:
         return any(token in self.index.keywords.vocabulary for token in self.terms.tokens(word))
+
+    def _all_words(self, text: str) -> frozenset[str]:
+        return frozenset(_EVERY_WORD.findall(self.terms.canonical(text)))
 
     def is_rare(self, ident: str) -> bool:
         """Whether so few passages name a thing that one which does not cannot be about it."""
@@ -257,6 +263,7 @@ class Retriever:
             "span_coverage": max(inside, default=0.0),
         }
         features["question"] = self._at(asked_two, 0, (features["chunk"] + features["span"]) / 2)
+        features["echo"] = max((len(query.words & words) / len(query.words | words) for words in self._asked(row)), default=0.0) ** 2
         features["question2"] = self._at(asked_two, 1, features["question"] if not len(asked_two) else 0.0)
         present = chunk.entities
         features["named"] = len(strict & present) / len(strict) if strict else 0.5
@@ -371,6 +378,7 @@ def _squash(score: float, middle: float = 10.0, steepness: float = 0.7) -> float
 _SMALL = re.compile(r"(?<![A-Za-z'])[a-z]{4,}(?![A-Za-z])")
 _CAPITAL = re.compile(r"(?<=[a-z,;(] )[A-Z][a-z]{3,}(?![A-Za-z])")
 _WORD = re.compile(r"[a-z]{4,}")
+_EVERY_WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"\d+")
 _YEAR = re.compile(r"(?<![\d-])20\d\d(?![\d])")
 # "graduated in 2015", "yog 2016", "passed step 1 in 2019": told of oneself, not asked about.
