@@ -135,8 +135,9 @@ class Advisor:
     """Answers questions. Built by `bot.bootstrap.open_advisor`."""
 
     def __init__(
-        self, *, engine: AsyncEngine, store: Store, vectors: Vectors, embedder: Embedder, terms: Terms, polarity: Polarity, planner: Planner,
-        prompts: Prompts, writer: ModelWriter | None = None, model: str | None = None, collection: str = "default", chunker: str | None = None,
+        self, *, engine: AsyncEngine, store: Store, vectors: Vectors, embedder: Embedder, terms: Terms, polarity: Polarity,
+        planner: Planner, prompts: Prompts, writer: ModelWriter | None = None, model: str | None = None, collection: str = "default",
+        chunker: str | None = None,
         today: Callable[[], dt.date] = dt.date.today,
     ) -> None:  # fmt: skip
         self.engine = engine
@@ -164,8 +165,8 @@ class Advisor:
     async def stream(self, question: Question) -> AsyncGenerator[Event, None]:
         """Status events, verified sentences one by one, and the whole Answer last.
 
-        With `question.conversation_id` the history and profile come from the store, and question and answer are saved there; messages of one
-        conversation are answered one after the other. Closing the iterator early stops the work.
+        With `question.conversation_id` the history and profile come from the store, and question and answer are saved there; messages of
+        one conversation are answered one after the other. Closing the iterator early stops the work.
 
         Raises:
             InputError: empty or too long a question. UnknownCollection, IndexMissing, IndexMismatch: see bot.errors.
@@ -274,7 +275,9 @@ class Advisor:
         written = 0
         try:
             async with aclosing(
-                self._writer.write(asked, offered, history=work.question.history, profile=work.question.profile, language=work.question.language or "en")
+                self._writer.write(
+                    asked, offered, history=work.question.history, profile=work.question.profile, language=work.question.language or "en"
+                )
             ) as drafts:
                 async for draft in drafts:
                     evidence = tuple(keys[key] for key in draft.keys if key in keys)
@@ -372,7 +375,9 @@ class Advisor:
             self._frame(work, name)
         if scope.section:
             for item in self._section(work.room, scope.section)[:3]:
-                sentence = await self._worker.run(self._verified, work, Draft(item.span.said, (item,), "advice" if item.span.facts == ("advice",) else "fact"))
+                sentence = await self._worker.run(
+                    self._verified, work, Draft(item.span.said, (item,), "advice" if item.span.facts == ("advice",) else "fact")
+                )
                 if sentence is not None:
                     self._keep(work, sentence, (item,))
 
@@ -446,7 +451,7 @@ class Advisor:
                 prompt_version=self._prompts.version,
                 retrieved=self._retrieved(work),
                 timings_ms=work.timings,
-                plan=[*work.plan.steps, *(f"part {i + 1}: {'answerable' if j.answerable else 'not answerable'} ({j.probability:.2f})" for i, j in enumerate(work.judged))],
+                plan=[*work.plan.steps, *(_judged_in_words(i, judged) for i, judged in enumerate(work.judged, 1))],
                 fallback=work.fallback,
             ),
         )  # fmt: skip
@@ -563,7 +568,11 @@ class Advisor:
         snapshot = room.index.meta["snapshot"]
         if self._pages[0] != snapshot:
             table = tables.documents
-            query = sa.select(table.c.document_id, table.c.title, table.c.body, table.c.meta).where(table.c.collection == self._collection).order_by(table.c.document_id)
+            query = (
+                sa.select(table.c.document_id, table.c.title, table.c.body, table.c.meta)
+                .where(table.c.collection == self._collection)
+                .order_by(table.c.document_id)
+            )
             async with self.engine.connect() as connection:
                 rows = (await connection.execute(query)).all()
             self._pages = (snapshot, {row.document_id: _page(*row) for row in rows if row.meta["kind"] == "guide"})
@@ -577,8 +586,8 @@ class Advisor:
         """
         index = (await self._room(None)).index
         return {
-            "knowledge_version": index.knowledge_version, "documents": len({c.document_id for c in index.chunks}), "chunks": len(index.chunks),
-            "collection": index.collection, "embedder": index.meta["embedder"], "model": self._model,
+            "knowledge_version": index.knowledge_version, "documents": len({c.document_id for c in index.chunks}),
+            "chunks": len(index.chunks), "collection": index.collection, "embedder": index.meta["embedder"], "model": self._model,
         }  # fmt: skip
 
     async def fitted(self, work: Callable[[Retriever, Planner], Value]) -> Value:
@@ -595,12 +604,18 @@ class Advisor:
         await self.engine.dispose()
 
 
+def _judged_in_words(part: int, judged: Judgement) -> str:
+    return f"part {part}: {'answerable' if judged.answerable else 'not answerable'} ({judged.probability:.2f})"
+
+
 def _page(slug: str, title: str, body: str, meta: dict[str, Any]) -> GuidePage:
     facts = {
         key: FactRef(key, SourceRef(**fact["source"]), fact["as_of"], fact["volatile"], fact["confidence"], tuple(fact["conflicts"]))
         for key, fact in meta.get("facts", {}).items()
     }
-    return GuidePage(slug, title, meta["summary"], tuple(meta["audience"]), tuple(meta["topics"]), meta["as_of"], meta["review_by"], body, facts)
+    return GuidePage(
+        slug, title, meta["summary"], tuple(meta["audience"]), tuple(meta["topics"]), meta["as_of"], meta["review_by"], body, facts
+    )
 
 
 def _ranked(passage: Passage, rank: int) -> Passage:

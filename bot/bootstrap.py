@@ -58,7 +58,12 @@ async def open_advisor(
         # Reading the weights leaves the interpreter free; importing Chroma takes as long.
         embedder, _ = await asyncio.gather(
             asyncio.to_thread(
-                open_embedder, settings.embedder, settings.weights_folder, threads=settings.threads, offline=settings.offline, progress=progress
+                open_embedder,
+                settings.embedder,
+                settings.weights_folder,
+                threads=settings.threads,
+                offline=settings.offline,
+                progress=progress,
             ),
             asyncio.to_thread(importlib.import_module, "chromadb"),
         )

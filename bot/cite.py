@@ -44,7 +44,8 @@ class Citations:
             self._numbers[key] = len(self.all) + 1
             self.all.append(
                 Citation(
-                    n=len(self.all) + 1, chunk_id=item.chunk.chunk_id, quote=quote, guide=item.chunk.guide, source=fact.source, as_of=fact.as_of,
+                    n=len(self.all) + 1, chunk_id=item.chunk.chunk_id, quote=quote, guide=item.chunk.guide, source=fact.source,
+                    as_of=fact.as_of,
                     volatile=fact.volatile, stale=is_stale(fact, item.chunk.review_by, self._today), confidence=fact.confidence,
                     conflict=bool(fact.conflicts),
                 )
@@ -87,10 +88,19 @@ def warnings(citations: list[Citation], conflicts: Iterable[tuple[dict[str, Any]
             result.append(Warning_(kind=kind, text=prompts.render(f"say.{name}"), citations=numbers))  # type: ignore[arg-type]
 
     for conflict, numbers in conflicts:
-        positions = [{"says": p["says"].rstrip("."), "when": p["as_of"] if p["as_of"] != "unknown" else "undated", "tier": p["tier"]} for p in conflict["positions"]]
-        preferred = next((p["says"].rstrip(".") for p in conflict["positions"] if p.get("fact") and p["fact"] == conflict.get("preferred")), "")
+        positions = [
+            {"says": p["says"].rstrip("."), "when": p["as_of"] if p["as_of"] != "unknown" else "undated", "tier": p["tier"]}
+            for p in conflict["positions"]
+        ]
+        preferred = next(
+            (p["says"].rstrip(".") for p in conflict["positions"] if p.get("fact") and p["fact"] == conflict.get("preferred")), ""
+        )
         text = prompts.render(
-            "say.warn_conflict", statement=conflict["statement"].rstrip("."), positions=positions, preferred=preferred, reason=conflict.get("reason", "")
+            "say.warn_conflict",
+            statement=conflict["statement"].rstrip("."),
+            positions=positions,
+            preferred=preferred,
+            reason=conflict.get("reason", ""),
         )
         result.append(Warning_(kind="conflict", text=text, citations=numbers))
     add("stale", "warn_stale", [c.n for c in citations if c.stale])

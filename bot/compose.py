@@ -36,7 +36,9 @@ class Draft:
     kind: str = "fact"
 
 
-def compose(found: Found, vector: SpanVector, *, words: int = WORDS, taken: Sequence[Evidence] = (), first: Evidence | None = None) -> list[Draft]:
+def compose(
+    found: Found, vector: SpanVector, *, words: int = WORDS, taken: Sequence[Evidence] = (), first: Evidence | None = None
+) -> list[Draft]:
     """The sentences of one part of an answer.
 
     Args:

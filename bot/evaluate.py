@@ -44,7 +44,9 @@ UPPER = frozenset({"unsupported_figures", "wrong_refusals", "false_alarms"})
 Progress = Callable[[str, int, int], None]
 
 
-async def evaluate(advisor: Advisor, path: Path | None = None, *, progress: Progress = lambda *_: None, verifier: bool = True) -> dict[str, Any]:
+async def evaluate(
+    advisor: Advisor, path: Path | None = None, *, progress: Progress = lambda *_: None, verifier: bool = True
+) -> dict[str, Any]:
     """
     Returns: {"questions", "measures": {name: number}, "topics": {topic: {name: number}}, "verifier": …, "wrong": [{"id", "why", …}],
     "floors": {name: {"floor", "value", "ok"}}, "passed"}. Latencies in milliseconds, one question at a time.
@@ -68,7 +70,10 @@ async def evaluate(advisor: Advisor, path: Path | None = None, *, progress: Prog
     report["wrong"] = [{k: row[k] for k in ("id", "why", "question", "status", "text", "retrieved")} for row in rows if row["why"]]
     if verifier:
         report["verifier"] = await advisor.measured(_verifier_measures)
-        report["measures"] |= {k: report["verifier"][k] for k in ("figure_mutations_caught", "other_mutations_caught", "false_alarms", "false_alarms_paraphrases")}
+        report["measures"] |= {
+            k: report["verifier"][k]
+            for k in ("figure_mutations_caught", "other_mutations_caught", "false_alarms", "false_alarms_paraphrases")
+        }
     report["floors"] = {
         name: {"floor": floor, "value": report["measures"][name], "ok": _holds(name, floor, report["measures"][name])}
         for name, floor in FLOORS.items() if report["measures"].get(name) is not None
@@ -102,7 +107,11 @@ async def _row(advisor: Advisor, question: GoldenQuestion) -> dict[str, Any]:
         row["ranks"] = [_rank(passages, places) for places in wanted]
         row["ndcg"] = [_ndcg(passages, places, k) for places in wanted]
         row["k"] = k
-        row["first3"] = [_among_first(answer, places) for places in wanted] if answer.status not in DECLINED or answer.status in question.status else [False] * len(wanted)
+        row["first3"] = (
+            [_among_first(answer, places) for places in wanted]
+            if answer.status not in DECLINED or answer.status in question.status
+            else [False] * len(wanted)
+        )
     row |= _checked(answer)
     row["declined"] = answer.status in DECLINED and answer.status not in question.status
     row["right_status"] = answer.status in question.status
@@ -161,7 +170,11 @@ def _checked(answer: Answer) -> dict[str, int]:
             if figure.kind == "name" or figure.soft:
                 continue
             figures += 1
-            month = any(figure.kind == "date" and figure.value.startswith(as_of[n][:7]) for n in sentence.citations if as_of.get(n, "unknown") != "unknown")
+            month = any(
+                figure.kind == "date" and figure.value.startswith(as_of[n][:7])
+                for n in sentence.citations
+                if as_of.get(n, "unknown") != "unknown"
+            )
             supported += any(same(figure, other) for other in there) or (month and f"(as of {figure.shown})" in sentence.text)
     return {"claims": len(claims), "cited": cited, "figures": figures, "figures_supported": supported}
 
@@ -239,8 +252,14 @@ def table(report: dict[str, Any]) -> str:
         lines.append(name.ljust(24) + "".join(_cell(values.get(name)).rjust(11) for values in columns.values()))
     if "verifier" in report:
         lines += ["", f"Verifier: {report['verifier']['mutated']} wrong sentences, {report['verifier']['faithful']} true ones"]
-        lines += [f"  {k.ljust(26)}{_cell(report['verifier'][k])}" for k in ("figure_mutations_caught", "other_mutations_caught", "false_alarms", "false_alarms_paraphrases")]
-        lines += [f"    {kind.ljust(24)}{v['right']:>5} of {v['cases']:<5} expected: {v['expected']}" for kind, v in report["verifier"]["kinds"].items()]
+        lines += [
+            f"  {k.ljust(26)}{_cell(report['verifier'][k])}"
+            for k in ("figure_mutations_caught", "other_mutations_caught", "false_alarms", "false_alarms_paraphrases")
+        ]
+        lines += [
+            f"    {kind.ljust(24)}{v['right']:>5} of {v['cases']:<5} expected: {v['expected']}"
+            for kind, v in report["verifier"]["kinds"].items()
+        ]
     lines.append("")
     for name, item in report["floors"].items():
         bound = "at most" if name in UPPER else "at least"

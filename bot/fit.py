@@ -40,14 +40,17 @@ class Sample:
 
 def fit(retriever: Retriever, planner: Planner, path: Path) -> dict[str, Any]:
     """
-    Returns: {"ranking": {"weights", "cross_validated": {"recall@1", "recall@5"}}, "refusal": {"coefficients", "cross_validated": {"f1", …}}}
+    Returns: {"ranking": {"weights", "cross_validated": {"recall@1", …}}, "refusal": {"coefficients", "cross_validated": {"f1", …}}}
     """
     samples = [s for question in read_golden(path) for s in _samples(retriever, planner, question)]
     ranked = [s for s in samples if s.answerable and s.answers.any()]
     judged = [s for s in samples if s.counts]
     return {
         "ranking": {"weights": dict(zip(WEIGHTS, _rounded(_listwise(ranked)), strict=True)), "cross_validated": _folds(ranked, _rank_fold)},
-        "refusal": {"coefficients": dict(zip(COEFFICIENTS, _rounded(_logistic(judged)), strict=True)), "cross_validated": _folds(judged, _judge_fold)},
+        "refusal": {
+            "coefficients": dict(zip(COEFFICIENTS, _rounded(_logistic(judged)), strict=True)),
+            "cross_validated": _folds(judged, _judge_fold),
+        },
     }
 
 

@@ -31,13 +31,21 @@ _PLAIN_JOINT = re.compile(
 )
 # "how many letters per program, and PS length?": a last short piece after the only comma.
 _JOINT = re.compile(r",\s+and\s+(?=\w+(?:\s\w+){0,3}\?$)|" + _PLAIN_JOINT.pattern, re.I)
-_QUESTION = re.compile(rf"^(?:(?:and|but|so|also|then|ok|okay|hi|hello|please|um|well)[, ]+)*(?:{_WH}|{_AUX}|tell me|explain|i want to know|i need to know|wondering|any)\b", re.I)
+_QUESTION = re.compile(
+    rf"^(?:(?:and|but|so|also|then|ok|okay|hi|hello|please|um|well)[, ]+)*"
+    rf"(?:{_WH}|{_AUX}|tell me|explain|i want to know|i need to know|wondering|any)\b",
+    re.I,
+)
 _DEPENDENT = re.compile(
     r"^(?:and|but|also|so|then|ok(?:ay)?|what about|how about|what if|same|really|why|no,? i meant?|i meant?|sorry|even if|or|for)\b", re.I
 )
-_POINTING = re.compile(r"\b(?:it|its|that|this|these|those|they|them|their|there|then|same|one|ones|both|either|neither|instead|he|she)\b", re.I)
+_POINTING = re.compile(
+    r"\b(?:it|its|that|this|these|those|they|them|their|there|then|same|one|ones|both|either|neither|instead|he|she)\b", re.I
+)
 _OPENING = re.compile(
-    r"^(?:and|but|also|so|then|ok(?:ay)?|what about|how about|what if|really|no,? i meant?|i meant?|sorry|or|for|in|on|with|is it the same|same)[,:]?\s+", re.I
+    r"^(?:and|but|also|so|then|ok(?:ay)?|what about|how about|what if|really|no,? i meant?|i meant?|sorry|or|for|in|on|with|is it the same"
+    r"|same)[,:]?\s+",
+    re.I,
 )
 _OF_ONESELF = re.compile(r"\b(?:i|i'?m|i'?ve|im|my|me|we|our|mine)\b", re.I)
 _LISTED = re.compile(r"\b(?:and|or|vs|versus)\b|[,/&]", re.I)
@@ -47,8 +55,9 @@ _LOOSE = re.compile(r"(?<=[?!])\s+|(?<=[a-z]{3})\.\s+(?=[a-z])|\n+")
 
 # Ways of saying that something is so.
 _CLAIMS = re.compile(
-    r"\b(?:since|because|as (?:my|the|conrad|ecfmg|a)|given that|now that|of course|so (?:i|my|we|that|how|does|it)|right\?|correct\?|true\?|agreed|no\?|isn.?t it|"
-    r"great\b|good thing|luckily|is it true|i (?:heard|read|thought|know|guess)|they say|told me|my \w+ says|surely|obviously|therefore|anyway|doesn.?t concern)",
+    r"\b(?:since|because|as (?:my|the|conrad|ecfmg|a)|given that|now that|of course|so (?:i|my|we|that|how|does|it)|right\?|correct\?|"
+    r"true\?|agreed|no\?|isn.?t it|great\b|good thing|luckily|is it true|i (?:heard|read|thought|know|guess)|they say|told me|my \w+ says|surely|"
+    r"obviously|therefore|anyway|doesn.?t concern)",
     re.I,
 )
 
@@ -120,7 +129,10 @@ class Planner:
         before = self._standing(history)
         parts = self._parts(text, before)
         premises = tuple(p for p in self.premises if p.matches(folded))
-        steps = [f"question: {p.text}" + (f" (about: {p.about})" if p.about else "") + (f" (told: {p.context})" if p.context else "") for p in parts]
+        steps = [
+            f"question: {p.text}" + (f" (about: {p.about})" if p.about else "") + (f" (told: {p.context})" if p.context else "")
+            for p in parts
+        ]
         return Plan(tuple(parts), None, premises, (*steps, *(f"premise: {p.id}" for p in premises)))
 
     def questions(self, text: str, history: Sequence[Turn] = ()) -> tuple[Part, ...]:
@@ -263,14 +275,21 @@ def read_planner(folder: Path, terms: Terms) -> Planner:
     """
     return Planner(
         terms,
-        [Scope(phrase=str(d["phrase"]), status=str(d["status"]), section=str(d.get("section", "")), **_pattern(d)) for d in _entries(folder, "scope.yaml")],
+        [
+            Scope(phrase=str(d["phrase"]), status=str(d["status"]), section=str(d.get("section", "")), **_pattern(d))
+            for d in _entries(folder, "scope.yaml")
+        ],
         [Premise(section=str(d["section"]), asserted=bool(d.get("asserted")), **_pattern(d)) for d in _entries(folder, "premises.yaml")],
     )
 
 
 def _pattern(data: dict[str, Any]) -> dict[str, Any]:
     unless = data.get("unless")
-    return {"id": str(data["id"]), "patterns": tuple(re.compile(p, re.I) for p in data["when"]), "unless": re.compile(unless, re.I) if unless else None}
+    return {
+        "id": str(data["id"]),
+        "patterns": tuple(re.compile(p, re.I) for p in data["when"]),
+        "unless": re.compile(unless, re.I) if unless else None,
+    }
 
 
 def _entries(folder: Path, name: str) -> list[dict[str, Any]]:

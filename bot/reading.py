@@ -270,7 +270,7 @@ class Reader:
 
 def _bounds(tokens: list[Token]) -> list[Token]:
     """Without "under", "over" … that no figure follows, and "up to" before a date."""
-    result = []
+    result: list[Token] = []
     for i, token in enumerate(tokens):
         after = [n for n in tokens[i + 1 : i + 3] if n.kind == "figure"]
         bare = token.kind == "axis" and token.word in _BEFORE_FIGURES and not after

@@ -41,8 +41,8 @@ NOT_HELD = "not-held"
 TOLD_APART = ("state", "institution", "company", "exam", "visa", "pathway", "specialty")
 RIVALS = frozenset({*STRICT, "specialty", "country", "group"})
 
-# Weights of the passage score, fitted on tests/golden by listwise logistic regression (`make fit`); all features are about 0..1. "echo" (the
-# words of a stored question come back) is set by hand: the golden questions are worded unlike the stored ones on purpose.
+# Weights of the passage score, fitted on tests/golden by listwise logistic regression (`make fit`); all features are about 0..1. "echo"
+# (the words of a stored question come back) is set by hand: the golden questions are worded unlike the stored ones on purpose.
 WEIGHTS = {
     "chunk": 2.4, "span": 2.2, "question": 4.2, "question2": 2.7, "keywords": 4.2, "coverage": 1.1, "span_coverage": 0.8, "named": 0.1,
     "missing": -0.2, "rival": -0.1, "proper": -0.8, "echo": 3.0,
@@ -173,15 +173,27 @@ class Retriever:
         core = {t: self._alternatives(t, text) for t in tokens if not t.isdigit() and "-" not in t and t not in _ASKING}
         proper = frozenset(stem(w) for w in _WORD.findall(fold(text)) if w in self._names and w not in STOP) & set(core) - set(entities)
         years = frozenset(_YEAR.findall(_OWN_YEAR.sub("", fold(text))))
-        return Query(self.terms.expanded(whole), tuple(self.terms.tokens(whole, expand=True)), core, entities, proper, self._all_words(text), frozenset(_NUMBER.findall(text)), years, read_as)
+        return Query(
+            self.terms.expanded(whole),
+            tuple(self.terms.tokens(whole, expand=True)),
+            core,
+            entities,
+            proper,
+            self._all_words(text),
+            frozenset(_NUMBER.findall(text)),
+            years,
+            read_as,
+        )
 
     def _alternatives(self, token: str, text: str) -> tuple[frozenset[int], ...]:
-        plain = next((self.terms.spelled_out(w) for w in fold(text).split() if self.terms.is_abbreviation(w.strip(",.?!")) and stem(w) == token), ())
+        plain = next(
+            (self.terms.spelled_out(w) for w in fold(text).split() if self.terms.is_abbreviation(w.strip(",.?!")) and stem(w) == token), ()
+        )
         sets = [(token,), *((other,) for other in self._synonyms.get(token, ())), *((plain,) if plain else ())]
         return tuple(self.index.keywords.term_ids(words) for words in sets)
 
     def _spelt(self, text: str) -> tuple[str, dict[str, str]]:
-        """Words that neither the corpus nor English has, read as the nearest word of the corpus: one slip, or two in eight letters and more."""
+        """Words that neither the corpus nor English has, read as its nearest word: one slip, or two in nine letters and more."""
         read_as: dict[str, str] = {}
 
         def nearest(match: re.Match[str]) -> str:
@@ -233,15 +245,27 @@ class Retriever:
         names = [self.index.keywords.vocabulary.get(name, -1) for name in query.proper]
         covered = self._coverage.of(query.core, weights, names)
         strict, rivals = query.named(STRICT), query.named(RIVALS)
-        scored = sorted((self._score(row, query, vector, bm25, best, weights, strict, rivals, covered) for row in sorted(rows)), key=lambda s: -s.raw)
+        scored = sorted(
+            (self._score(row, query, vector, bm25, best, weights, strict, rivals, covered) for row in sorted(rows)), key=lambda s: -s.raw
+        )
         chunks = self.index.chunks
-        passages = [s.passage(chunks[s.row], rank) for rank, s in enumerate((s for s in scored if not holds_not(chunks[s.row])), 1) if rank <= k]
+        passages = [
+            s.passage(chunks[s.row], rank) for rank, s in enumerate((s for s in scored if not holds_not(chunks[s.row])), 1) if rank <= k
+        ]
         lacking = next((s.passage(chunks[s.row], 1) for s in scored if holds_not(chunks[s.row])), None)
         everything = sorted((e for p in passages if not gives_orders(p.text) for e in evidence_of(p)), key=lambda e: -e.score)
         evidence = [e for e in everything if not self._of_another(e, query)]
         left_out = next((e.score for e in everything if self._of_another(e, query)), 0.0)
         unknown = tuple(t for t in query.core if t not in self.index.keywords.vocabulary and t not in query.entities)
-        return Found(query, passages, evidence, unknown, lacking, frozenset(i for i, kind in query.entities.items() if kind != "pathway" and self.is_rare(i)), left_out)
+        return Found(
+            query,
+            passages,
+            evidence,
+            unknown,
+            lacking,
+            frozenset(i for i, kind in query.entities.items() if kind != "pathway" and self.is_rare(i)),
+            left_out,
+        )
 
     def _score(
         self, row: int, query: Query, vector: np.ndarray, bm25: np.ndarray, best: float, weights: dict[str, float], strict: frozenset[str],
@@ -277,7 +301,10 @@ class Retriever:
         def each() -> list[float]:  # only of the passages that are kept
             unnamed = covered.unnamed_by_spans[first : first + len(spans)].tolist()
             ready = enumerate(zip(spans, inside, unnamed, strict=True))
-            return [self._span_score(query, row, i, self.scale.one(cosine), held, features["score"], lacking) for i, (cosine, held, lacking) in ready]
+            return [
+                self._span_score(query, row, i, self.scale.one(cosine), held, features["score"], lacking)
+                for i, (cosine, held, lacking) in ready
+            ]
 
         return _Scored(row, passage, each, max(features["span"], features["question"]), features["coverage"], features)
 
@@ -305,7 +332,11 @@ class Retriever:
         row = self.index.rows[item.chunk.chunk_id]
         for kind in TOLD_APART:
             asked = {ident for ident, its in query.entities.items() if its == kind}
-            there = {ident for ident in item.span.entities if ident in self.terms.entities and self.terms.entities[ident].kind == kind} if asked else set()
+            there = (
+                {ident for ident in item.span.entities if ident in self.terms.entities and self.terms.entities[ident].kind == kind}
+                if asked
+                else set()
+            )
             if there and not asked & there:
                 return True
         return bool(query.guarded) and not query.guarded & (item.span.entities | self._facets(row))
@@ -315,7 +346,9 @@ class Retriever:
 
     def _rival(self, query: Query, asked: frozenset[str], present: frozenset[str]) -> float:
         """1 when the text is about another thing of a kind that the question names, and not about the one named."""
-        kinds = {query.entities[ident] for ident in asked if ident not in present} - {query.entities[ident] for ident in asked if ident in present}
+        kinds = {query.entities[ident] for ident in asked if ident not in present} - {
+            query.entities[ident] for ident in asked if ident in present
+        }
         if not kinds:
             return 0.0
         there = {self.terms.entities[ident].kind for ident in present if ident in self.terms.entities}
@@ -388,7 +421,8 @@ _OWN_YEAR = re.compile(
 )
 # "I studied at …", "born in …", "a … citizen": of one's own life, not asked about.
 _OWN_LIFE = re.compile(
-    r"\b(?:graduat\w*|grad|stud(?:y|ied|ying|ent)|born|alum\w*|degree|diploma|mbbs|live|living|citizen|passport|moved|came|grew up|transferred)"
+    r"\b(?:graduat\w*|grad|stud(?:y|ied|ying|ent)|born|alum\w*|degree|diploma|mbbs|live|living|citizen|passport|moved|came|"
+    r"grew up|transferred)"
     r"\s+(?:\w+\s+){0,2}?((?:inst|state|country|city)[a-z]+)\b"
 )
 # Words of asking: they say how something is asked, not what.

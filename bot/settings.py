@@ -46,7 +46,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Log level; questions are never logged")
     trust_proxy: bool = Field(False, description="A reverse proxy stands in front: the visitor is the last address of X-Forwarded-For")
     site_messages_per_minute: int = Field(600, ge=1, le=1_000_000, description="Messages a minute from all visitors of one site together")
-    visitor_requests_per_minute: int = Field(300, ge=1, le=1_000_000, description="Other requests a visitor may make per minute (pages, profile, feedback)")
+    visitor_requests_per_minute: int = Field(
+        300, ge=1, le=1_000_000, description="Other requests a visitor may make per minute (pages, profile, feedback)"
+    )
     allowed_urls: str = Field("", description="Web addresses that ingest may fetch: beginnings (https://…), comma-separated; empty: none")
 
     @field_validator("vectors_url")

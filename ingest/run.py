@@ -18,8 +18,8 @@ from ingest.registry import read_registry
 
 
 async def run(
-    settings: Settings, paths: Sequence[Path | str] = (), *, collection: str | None = None, rebuild: bool = False, allow_shrink: bool = False,
-    progress: Progress = lambda what, done, total: None,
+    settings: Settings, paths: Sequence[Path | str] = (), *, collection: str | None = None, rebuild: bool = False,
+    allow_shrink: bool = False, progress: Progress = lambda what, done, total: None,
 ) -> Report:  # fmt: skip
     """Brings a collection to what `paths` (files, folders, allowed web addresses) hold; none: the guides of the knowledge folder.
 

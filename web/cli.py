@@ -293,9 +293,8 @@ def evaluate(
     fit: Annotated[bool, typer.Option(help="Also fit the ranking and the refusal to the questions and print the constants.")] = False,
 ) -> None:
     """Runs the golden set and prints the table of measures."""
-    from bot.evaluate import GOLDEN
+    from bot.evaluate import GOLDEN, table
     from bot.evaluate import evaluate as measure
-    from bot.evaluate import table
 
     async def work(advisor: Any) -> Any:
         with progress_bar() as progress:

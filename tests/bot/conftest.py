@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,8 +15,6 @@ from bot.advisor import Advisor
 from bot.bootstrap import open_advisor
 from bot.settings import Settings, read_settings
 from ingest.run import run
-
-
 
 
 @pytest.fixture(scope="session")

@@ -152,7 +152,8 @@ questions:
 ---
 ## How many letters of recommendation do I need? {#how-many}
 
-A forum thread that we could not confirm speaks of three letters of recommendation.[^letters] Ask each program how many letters it wants.[^advice]
+A forum thread that we could not confirm speaks of three letters of recommendation.[^letters]
+Ask each program how many letters it wants.[^advice]
 """,
 }
 

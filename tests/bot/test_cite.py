@@ -18,7 +18,9 @@ def evidence(text: str, *facts: FactRef, kind: str = "sentence", whole: str = ""
     whole = whole or text
     start = whole.index(text)
     span = Span(start, start + len(text), kind, text, tuple(f.id for f in facts))
-    return Evidence(Chunk("c1", "guide", 0, whole, ("T",), "a", None, PAGE, "2026-01", False, "2027-01", (), (span,), (), {f.id: f for f in facts}), 0)
+    return Evidence(
+        Chunk("c1", "guide", 0, whole, ("T",), "a", None, PAGE, "2026-01", False, "2027-01", (), (span,), (), {f.id: f for f in facts}), 0
+    )
 
 
 def test_each_source_of_a_sentence_is_a_citation_and_numbers_are_kept():
@@ -64,7 +66,8 @@ def _all(item: Evidence):
     ("as_of", "volatile", "review_by", "stale"),
     [
         ("2026-01", True, "2027-02-28", False), ("2026-01", True, "2026-10-31", True), ("2024-10", True, "2027-01-01", True),
-        ("2024-12", True, "2027-01-01", False), ("2010", False, "2027-01-01", False), ("2010", True, "unknown", True), ("unknown", True, "unknown", False),
+        ("2024-12", True, "2027-01-01", False), ("2010", False, "2027-01-01", False), ("2010", True, "unknown", True),
+        ("unknown", True, "unknown", False),
         ("2024", True, "2027-01-01", False),
     ],
 )  # fmt: skip
@@ -74,10 +77,20 @@ def test_age(as_of, volatile, review_by, stale):
 
 def test_warnings_say_what_and_for_which_citations():
     citations = Citations(TODAY)
-    citations.of([evidence("A.", FactRef("f1", PAGE, "2026-03", volatile=True)), evidence("B.", FactRef("f2", BLOG, "2020", volatile=True, confidence="low"))])
+    citations.of(
+        [
+            evidence("A.", FactRef("f1", PAGE, "2026-03", volatile=True)),
+            evidence("B.", FactRef("f2", BLOG, "2020", volatile=True, confidence="low")),
+        ]
+    )
     conflict = {"statement": "What is it?", "positions": [{"says": "one", "as_of": "2026-03", "tier": "primary", "fact": "f1"},
                 {"says": "two", "as_of": "unknown", "tier": "secondary", "fact": "f2"}], "preferred": "f1", "reason": "Newer."}  # fmt: skip
     found = {w.kind: w for w in warnings(citations.all, [(conflict, [1, 2])], Prompts(ROOT / "prompts"))}
     assert found["volatile"].citations == [1] and found["stale"].citations == [2] and found["unverified"].citations == [2]
-    assert "one" in found["conflict"].text and "two" in found["conflict"].text and "undated" in found["conflict"].text and "Newer" in found["conflict"].text
+    assert (
+        "one" in found["conflict"].text
+        and "two" in found["conflict"].text
+        and "undated" in found["conflict"].text
+        and "Newer" in found["conflict"].text
+    )
     assert oldest(citations.all) == "2020"

@@ -13,10 +13,28 @@ SOURCE = SourceRef(title="Page", publisher="Owner", url="https://owner.example",
 QUERY = Query("q", (), {}, {})
 
 
-def evidence(text: str, score: float, *, anchor: str = "a", number: int = 0, fact: FactRef | None = None, kind: str = "sentence") -> Evidence:
+def evidence(
+    text: str, score: float, *, anchor: str = "a", number: int = 0, fact: FactRef | None = None, kind: str = "sentence"
+) -> Evidence:
     fact = fact or FactRef("f", SOURCE, "2026-01")
     spans = tuple(Span(0, 0, "sentence", "", ()) for _ in range(number)) + (Span(0, len(text), kind, text, (fact.id,)),)
-    chunk = Chunk(f"c-{anchor}", "guide", 0, text, ("Title", "Heading"), anchor, None, SOURCE, "2026-01", False, "unknown", (), spans, (), {fact.id: fact})
+    chunk = Chunk(
+        f"c-{anchor}",
+        "guide",
+        0,
+        text,
+        ("Title", "Heading"),
+        anchor,
+        None,
+        SOURCE,
+        "2026-01",
+        False,
+        "unknown",
+        (),
+        spans,
+        (),
+        {fact.id: fact},
+    )
     return Evidence(chunk, number, score)
 
 
@@ -37,7 +55,11 @@ def test_the_best_sentence_leads_and_its_section_follows_in_order():
 
 
 def test_other_sections_only_speak_when_they_are_about_as_good():
-    items = [evidence("This answers.", 0.9), evidence("Far from it, elsewhere.", 0.3, anchor="b"), evidence("Just as good a statement.", 0.85, anchor="c")]
+    items = [
+        evidence("This answers.", 0.9),
+        evidence("Far from it, elsewhere.", 0.3, anchor="b"),
+        evidence("Just as good a statement.", 0.85, anchor="c"),
+    ]
     assert said(items) == ["This answers.", "Just as good a statement."]
 
 
@@ -48,9 +70,9 @@ def test_nothing_is_said_twice():
 
 def test_what_was_said_in_an_earlier_part_is_not_said_again():
     first = evidence("A J-1 lasts seven years.", 0.9)
-    assert said([evidence("A J-1 lasts seven years.", 0.8, anchor="z"), evidence("Other words entirely follow.", 0.75, anchor="y")], taken=[first])[1:] == [
-        "Other words entirely follow."
-    ]
+    assert said(
+        [evidence("A J-1 lasts seven years.", 0.8, anchor="z"), evidence("Other words entirely follow.", 0.75, anchor="y")], taken=[first]
+    )[1:] == ["Other words entirely follow."]
 
 
 def test_it_stays_short():
@@ -62,13 +84,22 @@ def test_it_stays_short():
 def test_hedged_statements_and_advice_come_last():
     advice = FactRef("advice", SOURCE.model_copy(update={"tier": "advice"}))
     items = [evidence("The rule is this.", 0.9, number=0), evidence("Ask the office first of all.", 0.8, number=1, fact=advice),
-             evidence("A blog says otherwise, which we could not confirm.", 0.8, number=2), evidence("The rule has one exception.", 0.6, number=3)]  # fmt: skip
-    assert said(items) == ["The rule is this.", "The rule has one exception.", "A blog says otherwise, which we could not confirm.", "Ask the office first of all."]
+             evidence("A blog says otherwise, which we could not confirm.", 0.8, number=2),
+             evidence("The rule has one exception.", 0.6, number=3)]  # fmt: skip
+    assert said(items) == [
+        "The rule is this.",
+        "The rule has one exception.",
+        "A blog says otherwise, which we could not confirm.",
+        "Ask the office first of all.",
+    ]
 
 
 def test_advice_does_not_lead_where_a_fact_is_about_as_good():
     advice = FactRef("advice", SOURCE.model_copy(update={"tier": "advice"}))
-    assert said([evidence("Ask the office.", 0.9, fact=advice), evidence("The office decides it.", 0.85, number=1)])[0] == "The office decides it."
+    assert (
+        said([evidence("Ask the office.", 0.9, fact=advice), evidence("The office decides it.", 0.85, number=1)])[0]
+        == "The office decides it."
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +107,11 @@ def test_advice_does_not_lead_where_a_fact_is_about_as_good():
     [
         ("The fee is 780 dollars.", FactRef("f", SOURCE, "2026-03", volatile=True), "The fee is 780 dollars (as of March 2026)."),
         ("The fee is 780 dollars.", FactRef("f", SOURCE, "2026-03"), "The fee is 780 dollars."),
-        ("The fee is 780 dollars since March 2026.", FactRef("f", SOURCE, "2026-03", volatile=True), "The fee is 780 dollars since March 2026."),
+        (
+            "The fee is 780 dollars since March 2026.",
+            FactRef("f", SOURCE, "2026-03", volatile=True),
+            "The fee is 780 dollars since March 2026.",
+        ),
         ("The fee is 780 dollars.", FactRef("f", SOURCE, "unknown", volatile=True), "The fee is 780 dollars."),
         ("The fee was set in 2019.", FactRef("f", SOURCE, "2026", volatile=True), "The fee was set in 2019 (as of 2026)."),
     ],
@@ -89,6 +124,8 @@ def test_nothing_found_nothing_said():
     assert said([]) == []
 
 
-@pytest.mark.parametrize(("as_of", "name"), [("2026-03", "March 2026"), ("2026-03-14", "March 2026"), ("2026", "2026"), ("unknown", ""), ("2026-13", "2026")])
+@pytest.mark.parametrize(
+    ("as_of", "name"), [("2026-03", "March 2026"), ("2026-03-14", "March 2026"), ("2026", "2026"), ("unknown", ""), ("2026-13", "2026")]
+)
 def test_months_in_words(as_of, name):
     assert month_name(as_of) == name

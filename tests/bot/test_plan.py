@@ -100,7 +100,9 @@ def test_honest_questions_are_in_scope(planner, text):
 
 
 def test_an_error_that_is_claimed_is_a_premise_and_a_neutral_question_is_none(planner):
-    assert [p.id for p in planner.plan("Since ECFMG certificates never expire, I can wait, right?").premises] == ["certificate-never-expires"]
+    assert [p.id for p in planner.plan("Since ECFMG certificates never expire, I can wait, right?").premises] == [
+        "certificate-never-expires"
+    ]
     assert not planner.plan("Does the ECFMG certificate expire?").premises
 
 
@@ -108,7 +110,9 @@ def test_every_rule_points_at_a_section_that_exists(planner):
     sections = set()
     for path in (ROOT / "knowledge" / "guides").rglob("*.md"):
         slug = path.relative_to(ROOT / "knowledge" / "guides").with_suffix("").as_posix()
-        sections |= {f"{slug}#{line.split('{#')[1].split('}')[0]}" for line in path.read_text().splitlines() if line.startswith("#") and "{#" in line}
+        sections |= {
+            f"{slug}#{line.split('{#')[1].split('}')[0]}" for line in path.read_text().splitlines() if line.startswith("#") and "{#" in line
+        }
     assert {rule.section for rule in (*planner.premises, *planner.scopes) if rule.section} <= sections
 
 

@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
+from bot_day import TODAY
 
 from bot.bootstrap import open_advisor
 from bot.judge import judge
 from bot.retrieve import Retriever, _same_letters
 from bot.settings import read_settings
-from bot_day import TODAY
 from ingest.run import run
 
 
@@ -25,7 +25,14 @@ def retriever(library) -> Retriever:
 
 @pytest.mark.parametrize(
     ("text", "read"),
-    [("residncy", "residency"), ("licens", "license"), ("certifcate", "certificate"), ("stpe", "step"), ("pediatics", "pediatrics"), ("intervew", "interview")],
+    [
+        ("residncy", "residency"),
+        ("licens", "license"),
+        ("certifcate", "certificate"),
+        ("stpe", "step"),
+        ("pediatics", "pediatrics"),
+        ("intervew", "interview"),
+    ],
 )
 def test_a_slip_is_read_as_the_word_of_the_library(retriever, text, read):
     assert retriever.query(f"what about {text} rules").read_as.get(text) == read
@@ -43,7 +50,12 @@ def test_letters_left_out_or_exchanged():
 
 @pytest.mark.parametrize(
     ("text", "asked"),
-    [("application fee in 2029", {"2029"}), ("I graduated in 2015, can I apply", set()), ("yog 2016", set()), ("match results 2026 and 2025", {"2026", "2025"})],
+    [
+        ("application fee in 2029", {"2029"}),
+        ("I graduated in 2015, can I apply", set()),
+        ("yog 2016", set()),
+        ("match results 2026 and 2025", {"2026", "2025"}),
+    ],
 )
 def test_years_of_ones_own_life_are_not_asked_about(retriever, text, asked):
     assert retriever.query(text).years == asked
@@ -57,7 +69,13 @@ def test_places_of_ones_own_life_are_not_asked_about(retriever):
 
 @pytest.mark.parametrize(
     "text",
-    ["does Maimonides sponsor H-1B?", "price of UWorld for Step 2 CK", "What is the ERAS fee in 2029?", "passing score of COMLEX level 2", "who won the world cup"],
+    [
+        "does Maimonides sponsor H-1B?",
+        "price of UWorld for Step 2 CK",
+        "What is the ERAS fee in 2029?",
+        "passing score of COMLEX level 2",
+        "who won the world cup",
+    ],
 )
 def test_what_is_not_held_is_not_answered(retriever, text):
     found = retriever.find([retriever.query(text)])[0]
@@ -66,7 +84,8 @@ def test_what_is_not_held_is_not_answered(retriever, text):
 
 @pytest.mark.parametrize(
     "text",
-    ["Do I need Step 3 for an H-1B?", "do i need step3 b4 h1b", "how many tries at step 1", "can J-1 doctors moonlight", "is a no objection letter possible",
+    ["Do I need Step 3 for an H-1B?", "do i need step3 b4 h1b", "how many tries at step 1", "can J-1 doctors moonlight",
+     "is a no objection letter possible",
      "what years does california want for img licence"],
 )  # fmt: skip
 def test_what_is_held_is_answered(retriever, text):
