@@ -56,8 +56,8 @@ _LOOSE = re.compile(r"(?<=[?!])\s+|(?<=[a-z]{3})\.\s+(?=[a-z])|\n+")
 # Ways of saying that something is so.
 _CLAIMS = re.compile(
     r"\b(?:since|because|as (?:my|the|conrad|ecfmg|a)|given that|now that|of course|so (?:i|my|we|that|how|does|it)|right\?|correct\?|"
-    r"true\?|agreed|no\?|isn.?t it|great\b|good thing|luckily|is it true|i (?:heard|read|thought|know|guess)|they say|told me|my \w+ says|surely|"
-    r"obviously|therefore|anyway|doesn.?t concern)",
+    r"true\?|agreed|no\?|isn.?t it|great\b|good thing|luckily|is it true|i (?:heard|read|thought|know|guess)|they say|told me|my \w+ says|"
+    r"surely|obviously|therefore|anyway|doesn.?t concern)",
     re.I,
 )
 

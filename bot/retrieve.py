@@ -130,7 +130,7 @@ class Retriever:
         self._by_initial: dict[str, list[str]] = {}
         for word in self._counts:
             self._by_initial.setdefault(word[0], []).append(word)
-        self._asked = lru_cache(maxsize=20_000)(lambda row: tuple(self._all_words(q) for q in index.chunks[row].questions))
+        self._asked = lru_cache(maxsize=20_000)(self._asked_words)
         self._shares = Counter(ident for chunk in index.chunks for ident in chunk.entities)
         self._facets = lru_cache(maxsize=20_000)(lambda row: heading_entities(terms, self.index.chunks[row]))
 
@@ -216,6 +216,11 @@ class Retriever:
     def _stem_known(self, word: str) -> bool:
         return any(token in self.index.keywords.vocabulary for token in self.terms.tokens(word))
 
+    def _asked_words(self, row: int) -> tuple[frozenset[str], ...]:
+        """Of the questions that a chunk answers; its own heading is often one."""
+        chunk = self.index.chunks[row]
+        return tuple(self._all_words(question) for question in (*chunk.questions, chunk.heading[-1]))
+
     def _all_words(self, text: str) -> frozenset[str]:
         return frozenset(_EVERY_WORD.findall(self.terms.canonical(text)))
 
@@ -288,7 +293,7 @@ class Retriever:
         }
         features["question"] = self._at(asked_two, 0, (features["chunk"] + features["span"]) / 2)
         features["echo"] = max((len(query.words & words) / len(query.words | words) for words in self._asked(row)), default=0.0) ** 2
-        features["question2"] = self._at(asked_two, 1, features["question"] if not len(asked_two) else 0.0)
+        features["question2"] = self._at(asked_two, 1, (features["chunk"] + features["span"]) / 2)
         present = chunk.entities
         features["named"] = len(strict & present) / len(strict) if strict else 0.5
         features["missing"] = len(strict - present) / len(strict) if strict else 0.0
