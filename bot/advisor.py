@@ -242,9 +242,7 @@ class Advisor:
         work.since("compose", start)
         for event in self._shown(work, shown):
             yield event
-        answer = self._finished(work, self._status(work))
-        yield StatusEvent(text=self._say("done", supported=answer.checks.supported, sentences=answer.checks.sentences))
-        yield AnswerEvent(answer=answer)
+        yield AnswerEvent(answer=self._finished(work, self._status(work)))
 
     async def _find(self, work: _Work, search: _Search) -> list[Found]:
         """Once more with the index loaded anew when its vectors are gone: the database may name newer ones, or brings them back."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bot.answer import Citation, Warning_
+from bot.compose import month_name
 from bot.evidence import Evidence
 from bot.figures import find
 from bot.passage import FactRef
@@ -89,7 +90,7 @@ def warnings(citations: list[Citation], conflicts: Iterable[tuple[dict[str, Any]
 
     for conflict, numbers in conflicts:
         positions = [
-            {"says": p["says"].rstrip("."), "when": p["as_of"] if p["as_of"] != "unknown" else "undated", "tier": p["tier"]}
+            {"says": p["says"].rstrip("."), "when": month_name(p["as_of"]) or "undated", "tier": p["tier"]}
             for p in conflict["positions"]
         ]
         preferred = next(

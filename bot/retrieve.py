@@ -31,6 +31,7 @@ from bot.terms import STOP, Terms, fold, stem
 from bot.verify import Polarity
 
 RARE = 0.02
+ECHO_FROM = 0.5
 CANDIDATES = 48
 """Taken from each of Chroma and BM25; the rest of the work is on their union."""
 
@@ -292,7 +293,9 @@ class Retriever:
             "span_coverage": max(inside, default=0.0),
         }
         features["question"] = self._at(asked_two, 0, (features["chunk"] + features["span"]) / 2)
-        features["echo"] = max((len(query.words & words) / len(query.words | words) for words in self._asked(row)), default=0.0) ** 2
+        near = features["question"] > ECHO_FROM  # others cannot hold the same words
+        echoes = (len(query.words & words) / len(query.words | words) for words in (self._asked(row) if near else ()))
+        features["echo"] = max(echoes, default=0.0) ** 2
         features["question2"] = self._at(asked_two, 1, (features["chunk"] + features["span"]) / 2)
         present = chunk.entities
         features["named"] = len(strict & present) / len(strict) if strict else 0.5

@@ -170,6 +170,9 @@ def ask(
         print_answer(answer)
 
 
+WARNINGS = {"stale": "Old", "volatile": "Changes often", "conflict": "Sources disagree", "unverified": "Not confirmed"}
+
+
 def print_answer(answer: Answer) -> None:
     out.print(answer.text, markup=False)
     if answer.citations:
@@ -187,7 +190,7 @@ def print_answer(answer: Answer) -> None:
             out.print(f"    Guide: {citation.guide.title} > {citation.guide.section} ({citation.guide.url})", markup=False)
     for warning in answer.warnings:
         marks = "".join(f"[{n}]" for n in warning.citations)
-        out.print(f"! {warning.text} {marks}", markup=False)
+        out.print(f"! {WARNINGS[warning.kind]}: {warning.text} {marks}", markup=False)
     checks = answer.checks
     if checks.sentences:
         out.print(f"{checks.supported} of {checks.sentences} sentences checked against their sources.", markup=False)

@@ -101,7 +101,7 @@ def test_a_heading_path_of_any_length_leaves_room(cut) -> None:
     assert len(said(found)) == 100
 
 
-LONG = "The board lists documents: " + "; ".join(f"document number {i} with stamp, seal and certified translation" for i in range(90))
+LONG = "The board lists documents: " + "; ".join(f"document number {i} with stamp, seal and certified translation" for i in range(120))
 TAIL = LONG + "; and finally the zebra certificate from the veterinary inspector of the harbor."
 
 
