@@ -40,6 +40,7 @@ from bot.answer import (
     Turn,
 )
 from bot.cite import Citations, oldest, warnings
+from bot.collector import paused
 from bot.compose import LEAST_WORDS, WORDS, Draft, compose
 from bot.embedding import Embedder
 from bot.errors import InputError, ModelFailed, NotFound
@@ -539,8 +540,9 @@ class Advisor:
                 if await stored_version(self.engine, name) == room.index.meta["snapshot"]:
                     room.looked_at = now
                     return room
-            index = await load_index(self.engine, self._vectors, name, self._embedder.fingerprint, self._chunker)
-            retriever = await asyncio.to_thread(Retriever, index, self._terms, self._embedder.embed, self._polarity)
+            with paused():
+                index = await load_index(self.engine, self._vectors, name, self._embedder.fingerprint, self._chunker)
+                retriever = await asyncio.to_thread(Retriever, index, self._terms, self._embedder.embed, self._polarity)
             batch: Batch[_Search, list[Found]] = Batch(self._worker, lambda searches: self._search(retriever, searches))
             self._rooms[name] = room = Room(index, retriever, batch, now)
             return room

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bot.advisor import Advisor
+from bot.collector import paused
 from bot.database import open_engine
-from bot.embedding import open_embedder
+from bot.embedding import Embedder, open_embedder
 from bot.migrations import upgrade
 from bot.models import open_model
 from bot.plan import read_planner
@@ -36,6 +37,11 @@ def word_lists(knowledge: Path) -> tuple[Terms, Polarity]:
     return read_terms(terms), read_polarity(polarity)
 
 
+def _embedder(settings: Settings, progress: Progress | None) -> Embedder:
+    folder = settings.weights_folder
+    return open_embedder(settings.embedder, folder, threads=settings.threads, offline=settings.offline, progress=progress)
+
+
 async def open_advisor(
     settings: Settings, *, progress: Progress | None = None, chunker: str | None = None, today: Callable[[], dt.date] = dt.date.today
 ) -> Advisor:
@@ -47,26 +53,22 @@ async def open_advisor(
     Raises:
         SettingsError, WeightsError.
     """
-    terms, polarity = word_lists(settings.knowledge)
-    planner = read_planner(settings.knowledge, terms)
     prompts = Prompts(ROOT / "prompts")
     model = open_model(settings)
     settings.data.mkdir(parents=True, exist_ok=True)
     engine = await open_engine(settings.database)
     try:
-        await upgrade(engine)
-        # Reading the weights leaves the interpreter free; importing Chroma takes as long.
-        embedder, _ = await asyncio.gather(
-            asyncio.to_thread(
-                open_embedder,
-                settings.embedder,
-                settings.weights_folder,
-                threads=settings.threads,
-                offline=settings.offline,
-                progress=progress,
-            ),
-            asyncio.to_thread(importlib.import_module, "chromadb"),
-        )
+        with paused():
+            # Reading the weights leaves the interpreter free: the word lists, the migrations and Chroma's import run meanwhile.
+            loading = asyncio.create_task(asyncio.to_thread(_embedder, settings, progress))
+            try:
+                terms, polarity = await asyncio.to_thread(word_lists, settings.knowledge)
+                planner = read_planner(settings.knowledge, terms)
+                await upgrade(engine)
+                await asyncio.to_thread(importlib.import_module, "chromadb")
+            finally:
+                await asyncio.wait([loading])
+            embedder = loading.result()
     except BaseException:
         await engine.dispose()
         raise
