@@ -23,6 +23,8 @@ SAME_SECTION = 0.45  # share that a further sentence of the leading section need
 ELSEWHERE = 0.85  # and one of another section
 ALIKE = 0.94  # cosine from which two sentences say the same
 MAX_SENTENCES = 6
+FIRST = 3
+"""The best sentences, wherever they stand: a reader who stops here has the answer."""
 
 SpanVector = Callable[[Evidence], np.ndarray]
 
@@ -49,8 +51,13 @@ def compose(
     evidence = found.evidence
     if not evidence:
         return []
-    lead = first or _lead(evidence)
     best = max(evidence[0].score, 1e-6)
+    lead = first or _lead(evidence)
+    if first is None and taken and _repeats(lead, taken, vector):
+        fresh = [e for e in evidence if e.score >= RUNNER_UP * best and not _repeats(e, taken, vector)]
+        if not fresh:
+            return []
+        lead = _lead(fresh)
     chosen = [lead]
     spent = _words(lead)
     for item in _candidates(evidence, lead, best):
@@ -85,15 +92,18 @@ def _together(a: Evidence, b: Evidence) -> bool:
 
 
 def _ordered(chosen: list[Evidence]) -> list[Evidence]:
-    """The lead, then section by section as first chosen, each in its guide's order; hedged statements and advice last."""
+    """The lead and the next best; then section by section as first chosen, each in its guide's order; hedged statements and advice last."""
     sections: list[tuple[str, str]] = []
     for item in chosen:
         section = (item.chunk.document_id, item.chunk.anchor)
         if section not in sections:
             sections.append(section)
 
-    def place(item: Evidence) -> tuple[int, int, int, int]:
-        return (_caveat(item), sections.index((item.chunk.document_id, item.chunk.anchor)), item.chunk.position, item.number)
+    early = {item.key for item in chosen[1:FIRST]}
+
+    def place(item: Evidence) -> tuple[int, bool, int, int, int]:
+        section = sections.index((item.chunk.document_id, item.chunk.anchor))
+        return (_caveat(item), item.key not in early, section, item.chunk.position, item.number)
 
     return [chosen[0], *sorted(chosen[1:], key=place)]
 
@@ -115,7 +125,10 @@ def _words(item: Evidence) -> int:
 def _repeats(item: Evidence, others: Sequence[Evidence], vector: SpanVector) -> bool:
     mine = set(re.findall(r"[a-z0-9]+", item.span.said.lower()))
     here = vector(item)
+    figures = {f.key for f in find(item.span.said)}
     for other in others:
+        if item.key != other.key and figures - {f.key for f in find(other.span.said)}:
+            continue  # a figure that was not told yet
         theirs = set(re.findall(r"[a-z0-9]+", other.span.said.lower()))
         shared = len(mine & theirs) / max(1, min(len(mine), len(theirs)))
         if shared >= 0.8 or item.key == other.key:

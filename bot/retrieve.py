@@ -338,7 +338,7 @@ class Retriever:
     def _of_another(self, item: Evidence, query: Query) -> bool:
         """Whether a sentence speaks of another state, exam, visa … than the one asked about, and not of that one."""
         row = self.index.rows[item.chunk.chunk_id]
-        for kind in TOLD_APART:
+        for kind in (*TOLD_APART, "country") if item.span.kind == "row" else TOLD_APART:
             asked = {ident for ident, its in query.entities.items() if its == kind}
             there = (
                 {ident for ident in item.span.entities if ident in self.terms.entities and self.terms.entities[ident].kind == kind}

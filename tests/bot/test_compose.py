@@ -70,9 +70,13 @@ def test_nothing_is_said_twice():
 
 def test_what_was_said_in_an_earlier_part_is_not_said_again():
     first = evidence("A J-1 lasts seven years.", 0.9)
-    assert said(
-        [evidence("A J-1 lasts seven years.", 0.8, anchor="z"), evidence("Other words entirely follow.", 0.75, anchor="y")], taken=[first]
-    )[1:] == ["Other words entirely follow."]
+    items = [evidence("A J-1 lasts seven years.", 0.8, anchor="z"), evidence("Other words entirely follow.", 0.75, anchor="y")]
+    assert said(items, taken=[first]) == ["Other words entirely follow."]
+
+
+def test_nothing_is_left_when_all_was_said_before():
+    first = evidence("A J-1 lasts seven years.", 0.9)
+    assert said([evidence("A J-1 lasts seven years.", 0.8, anchor="z"), evidence("Far from it.", 0.1, anchor="y")], taken=[first]) == []
 
 
 def test_it_stays_short():
