@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bot.bootstrap import word_lists
 from bot.errors import DocumentError, InputError
-from bot.figures import Figure, clean, find
+from bot.figures import Figure, clean, find, same
 from bot.settings import ROOT
 from bot.terms import STOP, stem
 from ingest.chunk import TARGET_TOKENS
@@ -26,7 +26,7 @@ from ingest.load import MARK, Section, plain
 from ingest.prose import grade, unexplained
 from ingest.registry import Record, Registry, SourceRecord, read_registry, read_yaml
 from ingest.statements import Page, Statement, read_pages
-from ingest.tables import read_tables
+from ingest.tables import UNKNOWN, Row, read_tables
 
 SOON_DAYS = 30  # a guide whose review is due within so many days is "soon stale"
 HARDEST_GRADE = 14.0  # US school grade; above, a guide is hard to read for people with another first language
@@ -510,23 +510,62 @@ def _tables(f: _Folder) -> None:
     errors: list[DocumentError] = []
     rows = read_tables(f.path, errors)
     _unusable(f, errors)
+    for row in rows:
+        _row_source(f, row)
+    marked = {row.mark: row for row in rows if row.mark}
+    said: dict[str, list[str]] = defaultdict(list)
     for s in f.statements:
-        if not s.facts or not all(mark in rows for mark in s.facts):
-            continue
-        values = " ; ".join(rows[mark].text for mark in s.facts)
-        numbers = {figure.value for figure in find(values)} | set(re.findall(r"\d[\d,.]*\d|\d", values))
-        for figure in find(without_source_dates(clean(s.said))):
-            shown = re.findall(r"\d[\d,.]*\d|\d", figure.shown)
-            if (
-                figure.kind == "name"
-                or figure.soft
-                or figure.value in numbers
-                or shown
-                and all(n in numbers or n.replace(",", "") in numbers for n in shown)
-            ):
-                continue
-            place = ", ".join(f"{rows[mark].file}:{rows[mark].line}" for mark in s.facts)
-            f.add("error", "table", s.file, s.line, f"'{figure.shown}' is not in {place}: {_short(s.said)}")
+        for mark in s.facts:
+            said[mark].append(s.said)
+        if s.facts and all(mark in marked for mark in s.facts):
+            _told_as_in_rows(f, s, [marked[mark] for mark in s.facts])
+    for row in rows:
+        if row.cells.source in said and row.cells.source in f.registry.facts:
+            _row_as_told(f, row, " ; ".join(said[row.cells.source]))
+
+
+def _row_source(f: _Folder, row: Row) -> None:
+    """The source of a row is known, and the row is as old as the fact it rests on."""
+    source, as_of = row.cells.source, row.cells.as_of
+    if source != UNKNOWN and f.registry.fact(source) is None:
+        f.add("error", "no-source", row.file, row.line, f"column 'source': '{source}' is neither in facts.yaml nor in sources.yaml")
+    fact = f.registry.facts.get(source)
+    if fact and fact.as_of != as_of:
+        f.add("error", "table", row.file, row.line, f"column 'as_of': {as_of}, but {fact.as_of} in facts.yaml for '{source}'")
+
+
+_VISA = re.compile(r"\b(?:J-1|J-2|H-1B|H-4|O-1|F-1)\b")
+
+
+def _told_as_in_rows(f: _Folder, s: Statement, rows: list[Row]) -> None:
+    """The figures and visas of a sentence that rests on rows alone stand in these rows."""
+    values = " ; ".join(row.text for row in rows)
+    wrong = [figure.shown for figure in find(without_source_dates(clean(s.said))) if not _stands_in(figure, values)]
+    for shown in [*wrong, *sorted(set(_VISA.findall(s.said)) - set(_VISA.findall(values)))]:
+        f.add("error", "table", s.file, s.line, f"'{shown}' is not in {', '.join(row.place for row in rows)}: {_short(s.said)}")
+
+
+def _row_as_told(f: _Folder, row: Row, said: str) -> None:
+    """The figures and visas of a row stand in some sentence that names the row's source."""
+    wrong = [figure.shown for figure in find(row.told) if not _stands_in(figure, said)]
+    for shown in [*wrong, *sorted(set(_VISA.findall(row.told)) - set(_VISA.findall(said)))]:
+        f.add("error", "table", row.file, row.line, f"'{shown}' is in no sentence of the guides that names '{row.cells.source}'")
+
+
+def _stands_in(figure: Figure, text: str) -> bool:
+    """Whether a text has a figure. Bare numbers stand for amounts and counts of anything, but not for lengths of time, shares or days."""
+    if figure.kind == "name" or figure.soft:
+        return True
+    others = find(clean(text))
+    if figure.kind in ("span", "percent") or figure.kind == "date" and not figure.value.endswith("?"):
+        return any(same(figure, other) for other in others)
+    shown, numbers = _digits(figure.shown), _digits(text) | {other.value for other in others}
+    return figure.value in numbers or bool(shown) and shown <= numbers or any(same(figure, other) for other in others)
+
+
+def _digits(text: str) -> set[str]:
+    """The numbers of a text that are written in digits, without their separators."""
+    return {number.replace(",", "") for number in re.findall(r"\d[\d,.]*\d|\d", text)}
 
 
 def _conflicts(f: _Folder) -> None:

@@ -235,14 +235,64 @@ def test_a_pair_found_to_agree_is_named_again_when_a_figure_changes(tmp_path: Pa
     assert len(found(check(folder, TODAY), "conflict")) == 1
 
 
+STATES = (
+    "state,usps,img_training_years,us_graduate_training_years,usmle_limit_years,usmle_attempt_limit,compact_member,pathway,pathway_law,"
+    "pathway_effective,note,source,as_of\nExample,NY,3,unknown,unknown,6,yes,none found,none,none,none,row-state-example,2024-05\n"
+)
+FEES = "item,amount,currency,payer,season,condition,source,as_of\nExample license,400,USD,applicant,2026,none,fee,2026-03\n"
+CALENDAR = "season,event,date,rule,source,as_of\n2026,License fee rises,2026-03,unknown,fee,2026-03\n"
+
+
 def test_figures_are_held_against_the_row_they_name(tmp_path: Path) -> None:
-    table = "state,training_years,attempt_limit\nExample,3,6\n"
     body = "\n## Table {#years}\n\nExample asks for three years and allows five attempts.[^row-state-example]\n"
     facts = {**FACTS, "row-state-example": {"source": "board", "as_of": "2024-05"}}
-    folder = build(tmp_path, body, facts=facts, front={"questions": {"years": ["?"]}}, more={"data/states.csv": table})
+    folder = build(tmp_path, body, facts=facts, front={"questions": {"years": ["?"]}}, more={"data/states.csv": STATES})
     (finding,) = [f for f in check(folder, TODAY).findings if f.code == "table"]
     assert "five attempts" in finding.message
     assert "data/states.csv:2" in finding.message
+
+
+def test_years_of_training_are_not_held_against_a_number_of_attempts(tmp_path: Path) -> None:
+    table = STATES.replace("NY,3,unknown,unknown,6", "NY,2,unknown,unknown,3")
+    body = "\n## Table {#years}\n\nExample asks for three years of training.[^row-state-example]\n"
+    facts = {**FACTS, "row-state-example": {"source": "board", "as_of": "2024-05"}}
+    folder = build(tmp_path, body, facts=facts, front={"questions": {"years": ["?"]}}, more={"data/states.csv": table})
+    assert len(found(check(folder, TODAY), "table")) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "wrong"),
+    [
+        ("J-1,220,5", []),
+        ("J-1;H-1B,220,5", ["data/programs.csv"]),
+        ("H-1B,220,5", ["data/programs.csv", "guides/states/example.md"]),
+        ("J-1,230,5", ["data/programs.csv", "guides/states/example.md"]),
+        ("J-1,unknown,5", ["guides/states/example.md"]),
+        ("J-1,220,3", ["data/programs.csv", "guides/states/example.md"]),
+    ],
+)
+def test_a_listing_and_its_row_say_the_same(tmp_path: Path, row: str, wrong: list[str]) -> None:
+    table = (
+        "program,institution,city,state,specialty,visas_listed,step2ck_figure,graduation_years_limit,us_experience,img_share_pct,note,"
+        f"source,as_of\nExample Neurology,Example,Albany,NY,Neurology,{row},unknown,unknown,none,listing-example-neurology,2024-05\n"
+    )
+    said = "Example Neurology lists the J-1, a score of 220 and a limit of five years since graduation.[^listing-example-neurology]"
+    facts = {**FACTS, "listing-example-neurology": {"source": "board", "as_of": "2024-05"}}
+    folder = build(tmp_path, BODY + f"\n{said}\n", facts=facts, more={"data/programs.csv": table})
+    assert sorted(file for file, _ in found(check(folder, TODAY), "table")) == wrong
+
+
+@pytest.mark.parametrize(("changed", "code"), [("400", ""), ("450", "table"), ("2026-03\n", ""), ("2026-04\n", "table")])
+def test_figures_and_dates_of_fees_are_held_against_the_guides_and_facts(tmp_path: Path, changed: str, code: str) -> None:
+    table = FEES.replace("2026-03\n" if changed.startswith("2026") else "400", changed)
+    folder = build(tmp_path, more={"data/fees.csv": table})
+    assert found(check(folder, TODAY), "table") == ([("data/fees.csv", 2)] if code else [])
+
+
+@pytest.mark.parametrize(("date", "wrong"), [("2026-03", False), ("2026-05", True), ("2026-03-09", True), ("unknown", False)])
+def test_dates_of_the_calendar_are_held_against_the_guides(tmp_path: Path, date: str, wrong: bool) -> None:
+    folder = build(tmp_path, more={"data/calendar.csv": CALENDAR.replace("2026-03,unknown", f"{date},unknown")})
+    assert found(check(folder, TODAY), "table") == ([("data/calendar.csv", 2)] if wrong else [])
 
 
 def test_coverage_counts_the_facts_that_are_told(tmp_path: Path) -> None:
