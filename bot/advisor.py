@@ -217,7 +217,7 @@ class Advisor:
         began = time.perf_counter()
         yield StatusEvent(text=self._say("reading"))
         room = await self._room(question.collection)
-        plan = self._planner.plan(question.text, question.history)
+        plan = self._planner.plan(question.text, question.history, guides=room.index.collection == self._collection)
         work = _Work(question, plan, room, Citations(self._today()), began)
         if plan.scope is not None:
             await self._out_of_scope(work, plan.scope)

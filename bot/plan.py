@@ -96,6 +96,7 @@ class Scope:
     phrase: str
     status: str
     section: str = ""
+    everywhere: bool = False  # also where other documents than the guides are asked
     unless: re.Pattern[str] | None = None
 
     def matches(self, text: str) -> bool:
@@ -116,19 +117,21 @@ class Planner:
     scopes: list[Scope] = field(default_factory=list)
     premises: list[Premise] = field(default_factory=list)
 
-    def plan(self, text: str, history: Sequence[Turn] = ()) -> Plan:
+    def plan(self, text: str, history: Sequence[Turn] = (), *, guides: bool = True) -> Plan:
         """
+        Args:
+            guides: the guides are asked; of other documents only the rules that hold everywhere are applied.
         Raises:
             InputError: nothing is asked, or too much at once.
         """
         text = readable(text)
         folded = fold(text)
         for scope in self.scopes:
-            if scope.matches(folded):
+            if (guides or scope.everywhere) and scope.matches(folded):
                 return Plan((Part(text),), scope, (), (f"scope: {scope.id}",))
         before = self._standing(history)
         parts = self._parts(text, before)
-        premises = tuple(p for p in self.premises if p.matches(folded))
+        premises = tuple(p for p in self.premises if guides and p.matches(folded))
         steps = [
             f"question: {p.text}" + (f" (about: {p.about})" if p.about else "") + (f" (told: {p.context})" if p.context else "")
             for p in parts
@@ -276,7 +279,13 @@ def read_planner(folder: Path, terms: Terms) -> Planner:
     return Planner(
         terms,
         [
-            Scope(phrase=str(d["phrase"]), status=str(d["status"]), section=str(d.get("section", "")), **_pattern(d))
+            Scope(
+                phrase=str(d["phrase"]),
+                status=str(d["status"]),
+                section=str(d.get("section", "")),
+                everywhere=bool(d.get("everywhere")),
+                **_pattern(d),
+            )
             for d in _entries(folder, "scope.yaml")
         ],
         [Premise(section=str(d["section"]), asserted=bool(d.get("asserted")), **_pattern(d)) for d in _entries(folder, "premises.yaml")],

@@ -113,6 +113,7 @@ class Found:
     evidence: list[Evidence]
     unknown: tuple[str, ...] = ()
     not_held: Passage | None = None
+    has_questions: bool = True  # whether the documents say which questions they answer
     rare: frozenset[str] = frozenset()  # things asked about that few passages name: one that does not cannot be about them
     dropped: float = 0.0  # score of the best sentence that was left out, because it speaks of something else by name
 
@@ -132,6 +133,7 @@ class Retriever:
         for word in self._counts:
             self._by_initial.setdefault(word[0], []).append(word)
         self._asked = lru_cache(maxsize=20_000)(self._asked_words)
+        self._has_questions = any(chunk.questions for chunk in index.chunks)
         self._shares = Counter(ident for chunk in index.chunks for ident in chunk.entities)
         self._facets = lru_cache(maxsize=20_000)(lambda row: heading_entities(terms, self.index.chunks[row]))
 
@@ -269,6 +271,7 @@ class Retriever:
             evidence,
             unknown,
             lacking,
+            self._has_questions,
             frozenset(i for i, kind in query.entities.items() if kind != "pathway" and self.is_rare(i)),
             left_out,
         )

@@ -40,7 +40,7 @@ PREMISES = r"""
 - {id: moonlighting-allowed, when: ['internal moonlight'], section: visas/j1#moonlighting}
 """
 SCOPE = r"""
-- {id: emergency, when: ['want to die'], phrase: emergency, section: visas/j1#help, status: handoff}
+- {id: emergency, everywhere: true, when: ['want to die'], phrase: emergency, section: visas/j1#help, status: handoff}
 - {id: steering, when: ['system prompt'], phrase: steering, status: refused}
 - {id: greeting, when: ['^\W*hello\W*$'], phrase: greeting, status: clarify}
 """

@@ -123,6 +123,9 @@ async def test_a_collection_of_other_documents_is_searched_beside_the_guides(sma
 
         answer = await advisor.answer(Question(text="Where does the Nile flow?", collection="nature"))
         assert answer.status == "answered" and "north" in answer.text
+        assert (await advisor.answer(Question(text="recipe for lasagna", collection="nature"))).status == "no_answer"
+        assert (await advisor.answer(Question(text="I want to die", collection="nature"))).status == "handoff"
+        assert (await advisor.answer(Question(text="hello", collection="nature"))).status == "no_answer"  # a rule of the guides only
         assert answer.citations[0].guide is None and answer.citations[0].source.title == "Rivers"
     finally:
         await advisor.close()
