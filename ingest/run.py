@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot.bootstrap import word_lists
+from bot.collector import paused
 from bot.database import open_engine
 from bot.embedding import open_embedder
 from bot.index import load_index
@@ -26,8 +27,9 @@ async def run(
     Raises:
         as ingest.build.ingest, and SettingsError, WeightsError.
     """
-    terms, _ = word_lists(settings.knowledge)
-    registry = await asyncio.to_thread(read_registry, settings.knowledge)
+    with paused():
+        terms, _ = word_lists(settings.knowledge)
+        registry = await asyncio.to_thread(read_registry, settings.knowledge)
     sources = await read_sources(paths, settings.allowed_urls) or [Source(settings.knowledge / "guides", "guides")]
     settings.data.mkdir(parents=True, exist_ok=True)
     embedder = await asyncio.to_thread(
@@ -42,7 +44,8 @@ async def run(
             engine, vectors, embedder, terms, registry, sources, collection=name, lock_file=settings.data / "ingest.lock", rebuild=rebuild,
             allow_shrink=allow_shrink, progress=progress, guide_pages=name == settings.collection,
         )  # fmt: skip
-        await load_index(engine, vectors, name, embedder.fingerprint)  # what was written can be read
+        if report.added or report.changed or report.removed:
+            await load_index(engine, vectors, name, embedder.fingerprint)  # what was written can be read
         return report
     finally:
         await engine.dispose()
