@@ -287,13 +287,13 @@ class Advisor:
                     written += 1
                     self._keep(work, sentence, evidence)
                     yield next(iter(self._shown(work, len(work.sentences) - 1)))
-            work.model = self._model
             if written and work.dropped > written:
                 work.fallback = "most of what it wrote could not be verified"
             if not written:
                 work.fallback = "nothing it wrote could be verified" if work.dropped else "it found no answer"
         except ModelFailed as error:
             work.fallback = error.reason
+        work.model = self._model if written else None
         if written and (work.fallback is None or written >= 2):
             work.answered |= {i for i, judged in enumerate(work.judged) if judged.answerable and self._touched(work, i)}
 
@@ -327,7 +327,7 @@ class Advisor:
                 work.answered.add(i)
             if i not in work.answered and self._touched(work, i):
                 work.answered.add(i)
-        if work.answered or work.plan.premises:
+        if work.answered or work.used:
             for i, part in enumerate(work.plan.parts):
                 if i not in work.answered and not (work.plan.premises and len(work.plan.parts) == 1):
                     names = [self._terms.name(n) for n in work.judged[i].missing]

@@ -293,6 +293,21 @@ async def test_a_bad_model_changes_nothing_that_is_shown(small, script):
     assert without.sentences[0].text in [s.text for s in answer.sentences]
 
 
+@pytest.mark.parametrize("script", ["nothing", "refusal", "reset"])
+async def test_the_trace_says_who_wrote(small, script):
+    answer = await with_model(small, script)
+    assert answer.trace.mode == "extractive" and answer.trace.model is None and answer.trace.fallback
+
+
+async def test_a_correction_whose_section_is_gone_leaves_no_empty_answer(small):
+    rules = small.knowledge / "data" / "premises.yaml"
+    rules.write_text("- {id: gone, when: ['football'], section: visas/nowhere#gone}")
+    advisor = await open_advisor(small)
+    answer = await ask(advisor, "who won the football cup")
+    await advisor.close()
+    assert answer.status == "no_answer" and answer.text
+
+
 async def test_a_model_is_not_asked_what_the_guides_do_not_answer(small):
     with OpenAIServer("good") as server:
         settings = small.model_copy(update={"model": "openai:scripted", "model_base_url": server.url})
