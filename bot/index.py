@@ -38,10 +38,6 @@ class Index:
         start = self.starts[row] + 1
         return self.vectors[start : start + len(self.chunks[row].spans)]
 
-    def question_vectors(self, row: int) -> np.ndarray:
-        start = self.starts[row] + 1 + len(self.chunks[row].spans)
-        return self.vectors[start : self.starts[row + 1]]
-
 
 async def stored_version(engine: AsyncEngine, collection: str) -> str | None:
     """The version that the database holds now; None when the collection does not exist. Cheap: one row."""
@@ -85,11 +81,7 @@ def _build(collection: str, row: dict[str, Any], found: Any, vectors: Vectors) -
     # The order in which the keywords were counted. A database would sort by the rules of its own language.
     found = sorted(found, key=lambda entry: (entry.meta["document_id"], entry.meta["position"]))
     chunks = [read_chunk(chunk_id, text, meta) for chunk_id, text, meta, _ in found]
-    parts = [np.frombuffer(blob, np.float32) for *_, blob in found]
-    counts = [1 + len(chunk.spans) + len(chunk.questions) for chunk in chunks]
-    dimensions = len(parts[0]) // counts[0] if parts else 1
-    matrix = np.concatenate(parts).reshape(-1, dimensions) if parts else np.empty((0, dimensions), np.float32)
-    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64) if counts else np.zeros(1, np.int64)
+    matrix, starts = laid_out(chunks, [blob for *_, blob in found])
     return Index(
         collection=collection,
         knowledge_version=row["knowledge_version"],
@@ -103,6 +95,15 @@ def _build(collection: str, row: dict[str, Any], found: Any, vectors: Vectors) -
         meta={key: value for key, value in row["meta"].items() if key != "conflicts"}
         | {"snapshot": row["snapshot"], "embedder": row["embedder"]},
     )
+
+
+def laid_out(chunks: Sequence[Chunk], blobs: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    """`vectors` and `starts` of Index, from each chunk's vectors as stored."""
+    parts = [np.frombuffer(blob, np.float32) for blob in blobs]
+    counts = [1 + len(chunk.spans) + len(chunk.questions) for chunk in chunks]
+    dimensions = len(parts[0]) // counts[0] if parts else 1
+    matrix = np.concatenate(parts).reshape(-1, dimensions) if parts else np.empty((0, dimensions), np.float32)
+    return matrix, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
 def entries(chunks: Sequence[Chunk], matrix: np.ndarray, starts: np.ndarray) -> tuple[list[str], np.ndarray]:

@@ -1115,7 +1115,3 @@ def _script(char: str) -> str:
     if char.isdigit() or unicodedata.numeric(char, None) is not None and unicodedata.category(char) in {"Nd", "No"}:
         return "FOREIGN DIGIT"
     return unicodedata.name(char, "UNKNOWN").split()[0]
-
-
-def checks_out(verdicts: Iterable[Verdict]) -> bool:
-    return all(v.supported for v in verdicts)

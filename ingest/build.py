@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bot import tables
 from bot.embedding import Embedder
 from bot.errors import AdvisorError, DocumentError, InputError, ShrinkRefused
+from bot.index import entries, laid_out
 from bot.keywords import Keywords, build_keywords
 from bot.passage import Chunk, read_chunk
 from bot.terms import Terms
@@ -255,7 +256,7 @@ class _Run:
         self.progress("Writing the index", 0, 3)
         keywords = await asyncio.to_thread(_keywords, chunks, self.terms)
         snapshot = f"{self.collection}.{report.knowledge_version}.{secrets.token_hex(3)}"
-        ids, matrix = _entries(everything)
+        ids, matrix = entries(chunks, *laid_out(chunks, [blob for _, blob in everything]))
         await asyncio.to_thread(self.vectors.write, snapshot, ids, matrix)
         self.progress("Writing the index", 1, 3)
         previous = manifest["snapshot"] if manifest else None
@@ -455,20 +456,6 @@ def _keywords(chunks: list[Chunk], terms: Terms) -> Keywords:
         tokens,
         [[terms.tokens(f"{item.heading[0]} \n {span.said}") for span in item.spans] for item in chunks],
     )
-
-
-def _entries(everything: list[tuple[Chunk, bytes]]) -> tuple[list[str], np.ndarray]:
-    """What Chroma holds: a chunk's own vector under its id, its questions' under `id#number`."""
-    ids: list[str] = []
-    rows: list[np.ndarray] = []
-    for item, blob in everything:
-        matrix = np.frombuffer(blob, np.float32).reshape(1 + len(item.spans) + len(item.questions), -1)
-        ids.append(item.chunk_id)
-        rows.append(matrix[:1])
-        if item.questions:
-            ids += [f"{item.chunk_id}#{i}" for i in range(len(item.questions))]
-            rows.append(matrix[1 + len(item.spans) :])
-    return ids, np.concatenate(rows)
 
 
 async def _switch(

@@ -6,6 +6,7 @@ torch lives in an environment of its own (.venv-st, `make install-st`), so that 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ json.dump({
 }, sys.stdout)
 """
 
-if not PYTHON.exists():
+if not PYTHON.exists() and not os.environ.get("CI"):  # where a change is judged, a missing install is a failure
     pytest.skip("sentence-transformers is not installed: make install-st", allow_module_level=True)
 
 
