@@ -20,6 +20,7 @@ import json
 import os
 import secrets
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,7 +170,7 @@ def _is_backup(file: Path) -> bool:
     try:
         with zipfile.ZipFile(file) as archive:
             return json.loads(archive.read("manifest.json"))["format"] == FORMAT
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError):
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, zlib.error):
         return False
 
 
@@ -194,7 +195,7 @@ def _check(file: Path) -> dict[str, Any]:
                 if (digest.hexdigest(), rows) != (entry["sha256"], entry["rows"]):
                     raise damaged
             return manifest
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError, EOFError) as error:
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError, EOFError, zlib.error) as error:
         raise damaged from error
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.errors import SettingsError
 
@@ -49,6 +50,22 @@ def reading(engine: AsyncEngine) -> AsyncEngine:
     return engine.execution_options(isolation_level="REPEATABLE READ") if engine.dialect.name == "postgresql" else engine
 
 
+def insert(connection: AsyncConnection | AsyncEngine, table: sa.Table) -> Any:
+    """INSERT with ON CONFLICT, which both databases have but SQLAlchemy spells twice. PostgreSQL's is imported only where it is used."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
+
+
+def writing(engine: AsyncEngine) -> AsyncEngine:
+    """For a transaction that reads before it writes: SQLite wants the write lock first."""
+    return engine.execution_options(sqlite_begin="IMMEDIATE")
+
+
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
@@ -68,8 +85,10 @@ def _sqlite(url: URL) -> AsyncEngine:
     file = Path(url.database)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        # Conversations are nobody else's business; SQLite gives its -wal and -shm files the same mode.
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+        # Conversations are nobody else's business; SQLite gives its -wal and -shm files the same mode. A file that is there is not touched:
+        # closing a handle of it drops this process's locks on it, and another process that ends would take the -wal away from under us.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as error:
         raise SettingsError(
             f"The database file cannot be opened ({error.strerror}). Check the data folder (IMG_ADVISOR_DATA) or IMG_ADVISOR_DATABASE_URL."
@@ -111,6 +130,22 @@ def _postgresql(url: URL) -> AsyncEngine:
         pool_pre_ping=True,
         connect_args={"timeout": CONNECT_TIMEOUT_S, "server_settings": {"application_name": "img-advisor"}},
     )
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database may be back in a moment: the connection was cut, or none could be had. SQLite is a file, which stays."""
+    if isinstance(error, DBAPIError):
+        cut = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+        return cut and "sqlite" not in type(error.orig).__module__
+    # The driver's own errors come as they are where no connection could be opened.
+    return isinstance(error, ConnectionError | TimeoutError) or _refuses(error)
+
+
+def _refuses(error: BaseException) -> bool:
+    return type(error).__module__.startswith("asyncpg") and type(error).__name__ in (
+        "CannotConnectNowError", "ConnectionDoesNotExistError", "ConnectionFailureError", "InterfaceError", "TooManyConnectionsError",
+        "AdminShutdownError", "CrashShutdownError",
+    )  # fmt: skip
 
 
 def _is_postgres_error(error: BaseException) -> bool:

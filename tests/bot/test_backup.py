@@ -8,20 +8,33 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from cryptography.fernet import Fernet
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot import migrations, tables
-from bot.answer import Answer, HandoffRef, Profile, SourceRef
+from bot.accounts import Accounts
+from bot.answer import Answer, Profile, Reply, SourceRef
+from bot.audit import Audit
 from bot.backup import backup, restore
 from bot.database import open_engine
+from bot.drafts import Drafts
 from bot.errors import InputError, SettingsError
+from bot.inbox import Inbox
 from bot.index import load_index
+from bot.jobs import Jobs
 from bot.keywords import build_keywords
+from bot.macros import Macros
+from bot.memory import Memory
 from bot.migrations import upgrade
+from bot.notes import Notes
+from bot.notices import Notice, Notices
 from bot.passage import Chunk
 from bot.settings import Settings, read_settings
+from bot.signins import SignIn, SignIns
 from bot.store import Store
+from bot.threads import Threads
 from bot.vectors import Vectors
+from bot.workspaces import Keys, Tokens, Workspaces
 
 CHUNK = Chunk(
     "c1", "d1", 0, "Fees — 五 \u2028 rise.", ("Title",), "", None, SourceRef(title="t"), "2025-07", False, "unknown", (), (),
@@ -40,11 +53,35 @@ async def filled(engine: AsyncEngine) -> tuple[str, str]:
     store = Store(engine)
     conversation, token = await store.start("https://school.example")
     await store.set_profile(conversation, Profile(step2ck=250))
+    await store.remember(conversation, Memory("What is SOAP?", ("Who won?",)))
     answer = Answer(id="a1", created_at="2026-01-02T03:04:05Z", status="answered", text="“Sí” 🩺 [1]")  # type: ignore[arg-type]
     await store.add_answer(conversation, await store.add_question(conversation, "¿Qué?\n\u2028", "es"), answer)
     await store.set_feedback("a1", 1)
-    await store.request_handoff(conversation, "visa")
+    answered = await store.request_handoff(conversation, "visa")
+    reply = Reply(**{**dict(answer), "id": "r1", "text": "Own words."}, advisor="Ana")
+    await store.add_reply(answered.id, reply)
+    inbox = Inbox(engine, store, Audit(engine))
+    await inbox.see((await inbox.paste("Ana", "Visa", "Which visa?")).id, "Ben")
+    asked = await store.request_handoff(conversation, "fees")
+    draft = await Drafts(engine, Audit(engine)).propose(
+        asked.id, "Dear colleague,", author="ana", tone="warm", length="short", language="es", seen=1
+    )
+    await Drafts(engine, Audit(engine)).save(draft.id, "Dear Ben,", "ben", 1)
+    await Notes(engine).add(asked.id, "ana", "Ask Ben.")
+    await Macros(engine).add("H-1B", "Six years.", "2027-01-01", "ana")
     await store.start()  # one without a profile
+    accounts = Accounts(engine)
+    account, _ = await accounts.add("ana@school.example", "Ana", by="cli")
+    await accounts.sessions.open(account.id)
+    await accounts.attempts.count(account="bob@school.example")
+    await SignIns(engine).begin("state", SignIn("n", "v", "/console", ""))
+    workspaces, threads = Workspaces(engine, Keys(Fernet.generate_key().decode())), Threads(engine, store)
+    await workspaces.save("T1", name="School", bot_user="U0", bot_id="B0", scopes=(), tokens=Tokens("xoxb"), installed_by="U1")
+    await workspaces.set_mode("T1", "C1", "all", "U1")
+    await workspaces.begin()
+    await threads.ask(await threads.open("T1", "C1", "1.2", "U1", private=False), "1.2", "What?")
+    await Jobs(engine).put("kind", "key", {"n": None}, owner="T1")
+    await Notices(engine).save(Notice("T1", asked.id, "C1", "1.3", "requested:"))
     async with engine.begin() as connection:
         await connection.execute(
             sa.insert(tables.collections).values(
@@ -63,7 +100,31 @@ async def filled(engine: AsyncEngine) -> tuple[str, str]:
                 vectors=VECTORS.tobytes(),
             )
         )  # fmt: skip
+        for table, row in LEARNED.items():
+            await connection.execute(sa.insert(tables.metadata.tables[table]).values(row))
     return conversation, token
+
+
+LEARNED: dict[str, dict[str, Any]] = {
+    "answer_notes": {"answer_id": "a1", "week": "2026-01-05", "status": "no_answer", "shelf": "visas", "guide": "visas/j1", "gap": 2},
+    "answer_facts": {"answer_id": "a1", "n": 1, "fact": "j1-seven"},
+    "source_counts": {"week": "2026-01-05", "source": "ECFMG: J-1", "count": 2},
+    "known_facts": {"fact": "j1-seven", "state": {"said": ["Seven years."]}},
+    "fact_changes": {"id": "f1", "fact": "j1-seven", "kind": "gone", "state": "open", "before": {}, "after": None, "created_at": "2026"},
+    "corrections": {"change_id": "f1", "answer_id": "a1", "state": "dismissed", "account": "ana", "created_at": "2026"},
+    "knowledge_tasks": {
+        "id": "t1", "kind": "gap", "state": "open", "place": "visas/j1#length", "suggestion": {}, "created_at": "2026",
+        "updated_at": "2026",
+    },
+    "task_questions": {"answer_id": "a1", "task_id": "t1", "vector": b"\x00\x01", "asked_at": "2026"},
+    "reply_edits": {"reply_id": "r1", "week": "2026-01-05", "kind": "fact", "changes": [], "task_id": "t1"},
+    "learned": {"name": "answers", "value": "2"},
+    "golden_entries": {"message_id": "r1", "entry": "console-1", "account": "ana", "created_at": "2026"},
+    "knowledge_runs": {
+        "id": "k1", "state": "done", "account": "ana", "what": "Reading", "done": 3, "total": 3, "outcome": "1 changed",
+        "created_at": "2026", "updated_at": "2026",
+    },
+}  # fmt: skip
 
 
 async def rows_of(url: str) -> dict[str, list[tuple[Any, ...]]]:
@@ -108,10 +169,11 @@ async def test_a_backup_restores_into_the_other_kind_of_database(
     engine = await open_engine(other_url)
     assert await migrations.current(engine) == migrations.head()
     store = Store(engine)
-    await store.open(*filled)  # tokens work on: their key came along
-    assert await store.handoff(filled[0]) == HandoffRef(reason="visa", state="requested")
+    await store.open(*filled, "https://school.example")  # tokens work on: their key came along
+    found = await store.handoff(filled[0])
+    assert found is not None and (found.reason, found.state, found.advisor) == ("fees", "requested", None)
     await store.add_question(filled[0], "one more")  # numbers go on after the last one
-    assert [turn.text for turn in await store.history(filled[0])] == ["¿Qué?\n\u2028", "“Sí” 🩺 [1]", "one more"]
+    assert [turn.text for turn in await store.history(filled[0])] == ["¿Qué?\n\u2028", "“Sí” 🩺 [1]", "Own words.", "one more"]
     for vectors in (Vectors("", tmp_path / "vectors"), Vectors(chroma_url, tmp_path)):
         index = await load_index(engine, vectors, "default", "e@1")
         assert index.snapshot.query(VECTORS, 1) == [["c1"], ["c1#0"]]
@@ -123,11 +185,14 @@ async def test_a_backup_restores_into_the_other_kind_of_database(
 async def test_a_null_comes_back_as_a_null(database_url: str, other_url: str, filled: tuple[str, str], file: Path, tmp_path: Path) -> None:
     await backup(settings_of(database_url, tmp_path), file)
     await restore(settings_of(other_url, tmp_path), file)
-    engine = await open_engine(other_url)
-    async with engine.connect() as connection:
-        count = await connection.execute(sa.text("SELECT count(*) FROM conversations WHERE profile IS NULL"))
-        assert count.scalar_one() == 1
-    await engine.dispose()
+    counts = []
+    for url in (database_url, other_url):
+        engine = await open_engine(url)
+        async with engine.connect() as connection:
+            count = await connection.execute(sa.text("SELECT count(*) FROM conversations WHERE profile IS NULL"))
+            counts.append(count.scalar_one())
+        await engine.dispose()
+    assert counts[0] == counts[1] > 0
 
 
 async def test_a_database_that_holds_data_is_replaced_only_by_force(

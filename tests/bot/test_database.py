@@ -136,3 +136,20 @@ async def test_connections_that_the_server_cut_are_opened_again(postgres_url: st
         assert (await connection.execute(sa.text("SELECT 1"))).scalar_one() == 1
     await engine.dispose()
     await other.dispose()
+
+
+async def test_a_database_that_is_opened_once_more_keeps_what_guards_it_from_other_processes(sqlite_url: str) -> None:
+    """POSIX drops all locks of a process on a file when it closes any handle of it: the next process to leave would take the log away."""
+    first = await open_engine(sqlite_url)
+    async with first.begin() as connection:
+        await connection.exec_driver_sql("CREATE TABLE t (x INTEGER)")
+    second = await open_engine(sqlite_url)
+    file = sa.make_url(sqlite_url).database
+    other = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(c.execute('SELECT count(*) FROM t').fetchone()); c.close()"
+    subprocess.run([sys.executable, "-c", other, str(file)], check=True, capture_output=True)
+    for engine in (first, second):
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+    assert Path(f"{file}-wal").exists()
+    await second.dispose()
+    await first.dispose()

@@ -8,11 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot import tables
-from bot.answer import Answer, HandoffRef, Profile, Sentence, Turn
+from bot.answer import Answer, Profile, Reply, Sentence, Turn
 from bot.database import open_engine
-from bot.errors import Forbidden, InputError, NotFound
+from bot.errors import Conflict, Forbidden, InputError, NotFound
 from bot.migrations import upgrade
-from bot.store import Store, StoredAnswer, StoredQuestion
+from bot.store import Handoff, Store, StoredAnswer, StoredQuestion, StoredReply
 
 
 @pytest.fixture
@@ -40,13 +40,13 @@ async def test_a_token_opens_its_conversation_and_no_other(store: Store) -> None
     first, first_token = await store.start("https://school.example")
     second, second_token = await store.start()
     assert first != second and first_token != second_token
-    opened = await store.open(first, first_token)
+    opened = await store.open(first, first_token, "https://school.example")
     assert (opened.id, opened.site, opened.profile) == (first, "https://school.example", None)
     assert opened.created_at.utcoffset() == dt.timedelta(0)
     assert abs(opened.created_at - dt.datetime.now(dt.UTC)) < dt.timedelta(hours=1)
     for wrong in (second_token, "", first_token + "x", first_token[:-1], "é\ud800"):
         with pytest.raises(Forbidden):
-            await store.open(first, wrong)
+            await store.open(first, wrong, "https://school.example")
     for unknown in ("nobody", "", "a\x00b", "\ud800"):
         with pytest.raises(NotFound):
             await store.open(unknown, first_token)
@@ -79,6 +79,17 @@ async def test_tokens_outlive_a_restart_and_end_with_their_key(engine: AsyncEngi
     await Store(engine, "a key").open(keyed, keyed_token)
     with pytest.raises(Forbidden):
         await Store(engine).open(keyed, keyed_token)
+
+
+async def test_a_token_that_is_taken_to_another_site_opens_nothing(store: Store) -> None:
+    ours, token = await store.start("https://school.example")
+    own, own_token = await store.start()
+    for site in ("", "https://evil.example", "https://school.example.evil.example"):
+        with pytest.raises(Forbidden):
+            await store.open(ours, token, site)
+    with pytest.raises(Forbidden):
+        await store.open(own, own_token, "https://school.example")
+    assert (await store.open(own, own_token)).site == ""
 
 
 # Messages
@@ -196,17 +207,115 @@ async def test_the_last_feedback_wins(store: Store) -> None:
 async def test_a_handoff_is_asked_for_once_while_it_is_open(store: Store) -> None:
     conversation, _ = await store.start()
     assert await store.handoff(conversation) is None
-    first = HandoffRef(reason="visa", state="requested")
-    assert await store.request_handoff(conversation, "visa") == first
-    assert await store.request_handoff(conversation, "again") == first
-    assert await store.move_handoff(conversation, "assigned") == HandoffRef(reason="visa", state="assigned")
-    assert (await store.request_handoff(conversation, "again")).state == "assigned"
-    await store.move_handoff(conversation, "closed")
-    assert await store.handoff(conversation) == HandoffRef(reason="visa", state="closed")
-    with pytest.raises(NotFound):
-        await store.move_handoff(conversation, "assigned")
-    assert await store.request_handoff(conversation, "another matter") == HandoffRef(reason="another matter", state="requested")
-    assert await store.handoff(conversation) == HandoffRef(reason="another matter", state="requested")
+    first = await store.request_handoff(conversation, "visa")
+    assert (first.reason, first.state, first.advisor, first.conversation_id) == ("visa", "requested", None, conversation)
+    assert await store.request_handoff(conversation, "again") == first == await store.handoff_of(first.id)
+    taken = await store.claim_handoff(first.id, "Ana")
+    assert (taken.state, taken.advisor) == ("assigned", "Ana") and taken.updated_at > first.updated_at
+    assert await store.request_handoff(conversation, "again") == taken
+    closed = await store.close_handoff(first.id)
+    assert closed.state == "closed" and await store.handoff(conversation) == closed
+    second = await store.request_handoff(conversation, "another matter")
+    assert second.id != first.id and await store.handoff(conversation) == second
+    assert await store.handoffs() == [second]
+    assert await store.handoffs(["closed"]) == [closed]
+
+
+def make_reply(ident: str, advisor: str = "Ana", text: str = "Write to the office.") -> Reply:
+    values = {**dict(make_answer(ident, text)), "sentences": [Sentence(text=text, kind="own")]}
+    return Reply(**values, advisor=advisor, own_words_by=advisor)
+
+
+async def test_a_reply_is_a_turn_of_its_conversation(store: Store) -> None:
+    conversation, _ = await store.start()
+    await ask(store, conversation)
+    handoff = await store.request_handoff(conversation, "visa")
+    sent = await store.add_reply(handoff.id, make_reply("r1"))
+    await store.add_reply(handoff.id, make_reply("r2", text="One more thing."))
+    await store.add_question(conversation, "thanks")
+    messages = await store.messages(conversation)
+    assert [type(message).__name__ for message in messages] == [
+        "StoredQuestion", "StoredAnswer", "StoredReply", "StoredReply", "StoredQuestion",
+    ]  # fmt: skip
+    assert messages[2] == StoredReply("r1", "Ana", sent)
+    assert Reply.model_validate_json(sent) == make_reply("r1")
+    assert [turn.role for turn in await store.history(conversation)] == ["user", "assistant", "assistant", "assistant", "user"]
+    found = await store.handoff(conversation)
+    assert found is not None and (found.state, found.advisor) == ("answered", "Ana")
+    again = await store.request_handoff(conversation, "not clear yet")
+    assert again.state == "requested" and again.id != handoff.id
+    with pytest.raises(Conflict, match="Ana"):
+        await store.claim_handoff((await store.claim_handoff(again.id, "Ana")).id, "Ben")
+
+
+async def test_a_handoff_belongs_to_one_advisor(store: Store) -> None:
+    conversation, _ = await store.start()
+    handoff = await store.request_handoff(conversation, "visa")
+    await store.claim_handoff(handoff.id, "Ana")
+    assert (await store.claim_handoff(handoff.id, "Ana")).advisor == "Ana"
+    for call in (store.claim_handoff(handoff.id, "Ben"), store.add_reply(handoff.id, make_reply("r1", "Ben"))):
+        with pytest.raises(Conflict, match="Ana"):
+            await call
+    assert (await store.claim_handoff(handoff.id, "Ben", take_over=True)).advisor == "Ben"
+    with pytest.raises(Conflict, match="Ben"):
+        await store.add_reply(handoff.id, make_reply("r1", "Ana"))
+    await store.add_reply(handoff.id, make_reply("r1", "Ben"))
+    await store.close_handoff(handoff.id)
+    for call in (store.claim_handoff(handoff.id, "Ben", take_over=True), store.add_reply(handoff.id, make_reply("r2", "Ben"))):
+        with pytest.raises(Conflict, match="closed"):
+            await call
+    assert [m.id for m in await store.messages(conversation)] == ["r1"]  # a reply that was refused left nothing
+    for call in (store.claim_handoff("none\x00", "Ana"), store.add_reply("none", make_reply("r3")), store.close_handoff("none")):
+        with pytest.raises(NotFound):
+            await call
+
+
+async def test_of_two_advisors_at_once_one_is_first(database_url: str, engine: AsyncEngine) -> None:
+    second = await open_engine(database_url)  # as another process would
+    stores = [Store(engine), Store(second)]
+    conversation, _ = await stores[0].start()
+    for round_ in range(5):
+        claimed = await stores[0].request_handoff(conversation, f"claim {round_}")
+        found = await asyncio.gather(
+            *(stores[n % 2].claim_handoff(claimed.id, f"advisor {n}") for n in range(6)), return_exceptions=True
+        )
+        winners = [f.advisor for f in found if isinstance(f, Handoff)]
+        assert len(winners) == 1 and all(isinstance(f, Handoff | Conflict) for f in found)
+        assert (await stores[0].handoff_of(claimed.id)).advisor == winners[0]
+        await stores[0].close_handoff(claimed.id)
+
+        replied = await stores[0].request_handoff(conversation, f"reply {round_}")
+        sent = await asyncio.gather(
+            *(stores[n % 2].add_reply(replied.id, make_reply(f"r-{round_}-{n}", f"advisor {n}")) for n in range(6)), return_exceptions=True
+        )
+        assert sum(isinstance(s, bytes) for s in sent) == 1 and all(isinstance(s, bytes | Conflict) for s in sent)
+    assert sum(isinstance(m, StoredReply) for m in await stores[1].messages(conversation)) == 5
+    await second.dispose()
+
+
+async def test_a_mark_changes_with_whatever_changes(store: Store) -> None:
+    conversation, _ = await store.start()
+    other, _ = await store.start()
+    marks = [await store.mark(conversation)]
+
+    async def changed() -> None:
+        assert await store.mark(conversation) not in marks
+        marks.append(await store.mark(conversation))
+
+    await ask(store, other)
+    assert [await store.mark(conversation)] == marks
+    await ask(store, conversation, 2)
+    await changed()
+    await store.set_profile(conversation, Profile(step2ck=250))
+    await changed()
+    handoff = await store.request_handoff(conversation, "visa")
+    await changed()
+    await store.claim_handoff(handoff.id, "Ana")
+    await changed()
+    await store.add_reply(handoff.id, make_reply("r1"))
+    await changed()
+    await store.close_handoff(handoff.id)
+    await changed()
 
 
 # Forgetting
@@ -219,7 +328,8 @@ async def test_forgetting_leaves_nothing_of_it_and_everything_else(store: Store,
     _, answer = await ask(store, gone, 2)
     await store.set_profile(gone, Profile(step2ck=250))
     await store.set_feedback(answer, -1, "wrong")
-    await store.request_handoff(gone, "visa")
+    handoff = await store.request_handoff(gone, "visa")
+    await store.add_reply(handoff.id, make_reply("r1"))
     await store.forget(gone)
     await store.forget(gone)
     with pytest.raises(NotFound):
@@ -228,21 +338,25 @@ async def test_forgetting_leaves_nothing_of_it_and_everything_else(store: Store,
         await store.answer_json(answer)
     with pytest.raises(NotFound):
         await store.add_answer(gone, "question", make_answer("late"))
+    with pytest.raises(NotFound):
+        await store.add_reply(handoff.id, make_reply("late"))
     rows = {}
     async with engine.connect() as connection:
-        for table in (tables.conversations, tables.messages, tables.answers, tables.feedback, tables.handoffs):
+        for table in (tables.conversations, tables.messages, tables.answers, tables.feedback, tables.handoffs, tables.replies):
             rows[table.name] = (await connection.execute(sa.select(sa.func.count()).select_from(table))).scalar_one()
-    assert rows == {"conversations": 1, "messages": 2, "answers": 1, "feedback": 0, "handoffs": 0}
+    assert rows == {"conversations": 1, "messages": 2, "answers": 1, "feedback": 0, "handoffs": 0, "replies": 0}
     await store.open(kept, kept_token)
 
 
 def test_every_table_with_a_conversation_is_emptied_with_it() -> None:
     """A table that is added later and speaks of a conversation or an answer must cascade too."""
     keys = [key for table in tables.metadata.tables.values() for key in table.foreign_keys]
-    assert [key.parent for key in keys if key.ondelete != "CASCADE"] == []
+    loose = [key for key in keys if key.ondelete != "CASCADE"]  # a pointer aside, of a row that hangs on something else
+    held = {key.parent.table.name for key in keys if key.ondelete == "CASCADE"}
+    assert [key.parent for key in loose if key.ondelete != "SET NULL" or key.parent.table.name not in held] == []
     belonging = {"conversation_id", "answer_id", "message_id", "question_id"}
     columns = [column for table in tables.metadata.tables.values() for column in table.columns if column.name in belonging]
-    assert [str(column) for column in columns if not column.foreign_keys] == []
+    assert [str(column) for column in columns if not column.foreign_keys and column.table.name not in held] == []
 
 
 async def test_forgotten_words_are_not_in_the_sqlite_files_any_more(sqlite_url: str, tmp_path: Path) -> None:
