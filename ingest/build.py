@@ -36,6 +36,7 @@ from ingest.document import Document
 from ingest.fetch import Download, address, download, is_address, read_prefixes
 from ingest.load import load, read_bytes
 from ingest.registry import Registry
+from ingest.tables import table_chunks, table_documents
 
 _SURROGATE = re.compile("[\\ud800-\\udfff]")
 COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
@@ -73,6 +74,7 @@ class Source:
     name: str
     id_root: Path | None = None
     download: Download | None = None  # instead of a path
+    tables: bool = False  # the tables of the knowledge folder `path`, each row to be looked up
 
 
 async def read_sources(arguments: Sequence[Path | str], allowed_urls: str) -> list[Source]:
@@ -127,11 +129,13 @@ async def ingest(
     rebuild: bool = False,
     allow_shrink: bool = False,
     guide_pages: bool = True,
+    words: str = "",
     progress: Progress = lambda what, done, total: None,
 ) -> Report:
     """Brings `collection` to what `sources` hold.
 
     Args:
+        words: changes when a word list of the knowledge folder does, so that servers read it anew.
         guide_pages: the guides of this collection are shown as pages below /guides/, and citations lead there.
         rebuild: forget what is stored and index everything again.
         allow_shrink: wipe even when a source comes back with less than half of its chunks.
@@ -144,7 +148,7 @@ async def ingest(
     lock_file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(str(lock_file), timeout=0):
-            run = _Run(engine, vectors, embedder, terms, registry, sources, collection, rebuild, allow_shrink, guide_pages, progress)
+            run = _Run(engine, vectors, embedder, terms, registry, sources, collection, rebuild, allow_shrink, guide_pages, words, progress)
             return await run.run()
     except Timeout:
         raise AdvisorError("Another ingest is under way. Wait until it has finished.") from None
@@ -169,6 +173,7 @@ class _Run:
     rebuild: bool
     allow_shrink: bool
     guide_pages: bool
+    words: str
     progress: Progress
 
     async def run(self) -> Report:
@@ -188,7 +193,7 @@ class _Run:
             and not fresh
             and not plan.todo
             and not plan.gone
-            and manifest["meta"].get("conflicts") == meta["conflicts"]
+            and all(manifest["meta"].get(key) == meta[key] for key in ("conflicts", "words"))
         ):
             report.knowledge_version = manifest["knowledge_version"]
             report.chunks, report.spans = manifest["meta"]["counts"]
@@ -202,6 +207,7 @@ class _Run:
         return {
             "conflicts": {key: value.model_dump() for key, value in self.registry.conflicts.items()},
             "terms": self.terms.version,
+            "words": self.words,
             "pages": self.guide_pages,
         }
 
@@ -244,14 +250,17 @@ class _Run:
         kept = [(chunk, blob) for chunk, blob in old if chunk.document_id not in touched and not (fresh and chunk.document_id in others)]
         known = [(chunk, blob) for chunk, blob in old if chunk.document_id in touched or fresh] if same else []
         new = [chunk for chunks in made.values() for chunk in chunks]
-        blobs = await asyncio.to_thread(_embed, [*new, *again], known, self.embedder, self.progress)
+        known = [(chunk, blob) for chunk, blob in known if not chunk.cells]
+        blobs = await asyncio.to_thread(_embed, [c for c in [*new, *again] if not c.cells], known, self.embedder, self.progress)
+        blobs |= {chunk.chunk_id: b"" for chunk in [*new, *again] if chunk.cells}
         everything = sorted(
             [*kept, *((chunk, blobs[chunk.chunk_id]) for chunk in [*new, *again])], key=lambda pair: (pair[0].document_id, pair[0].position)
         )
         if not everything:
             raise InputError("There is nothing to index: the sources hold no text. Check the path.")
+        report.knowledge_version = _version([chunk for chunk, _ in everything])
+        everything = [(chunk, blob) for chunk, blob in everything if not chunk.cells]  # rows of tables are not searched
         chunks = [chunk for chunk, _ in everything]
-        report.knowledge_version = _version(chunks)
         report.chunks, report.spans = len(chunks), sum(len(chunk.spans) for chunk in chunks)
         self.progress("Writing the index", 0, 3)
         keywords = await asyncio.to_thread(_keywords, chunks, self.terms)
@@ -280,7 +289,12 @@ class _Run:
         self.progress("Writing the index", 3, 3)
 
     def _cut(self, documents: list[Document]) -> dict[str, list[Chunk]]:
-        return {d.id: chunk(d, self.embedder.count_tokens, self.embedder.max_tokens, self.terms, pages=self.guide_pages) for d in documents}
+        return {d.id: self._chunks(d) for d in documents}
+
+    def _chunks(self, document: Document) -> list[Chunk]:
+        if document.kind == "table":
+            return table_chunks(document, self.terms, pages=self.guide_pages)
+        return chunk(document, self.embedder.count_tokens, self.embedder.max_tokens, self.terms, pages=self.guide_pages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +343,9 @@ def _storable(document: Document) -> bool:
 
 
 def _read(source: Source, registry: Registry, pages: bool, errors: list[DocumentError], passed_over: list[str]) -> Iterator[Document]:
+    if source.tables:
+        yield from table_documents(source.path, registry, errors)
+        return
     if source.download is None:
         yield from load(source.path, registry, errors, id_root=source.id_root, passed_over=passed_over, pages=pages)
         return

@@ -10,22 +10,24 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from bot.bootstrap import word_lists
 from bot.errors import DocumentError, InputError
 from bot.figures import Figure, clean, find, same
 from bot.settings import ROOT
 from bot.terms import STOP, stem
+from bot.words import word_lists
+from ingest.charts import CHARTS
 from ingest.chunk import TARGET_TOKENS
 from ingest.conflicts import Clash, find_conflicts, without_source_dates
 from ingest.load import MARK, Section, plain
 from ingest.prose import grade, unexplained
 from ingest.registry import Record, Registry, SourceRecord, read_registry, read_yaml
-from ingest.statements import Page, Statement, read_pages
+from ingest.statements import Page, Statement, read_page, read_pages
 from ingest.tables import UNKNOWN, Row, read_tables
 
 SOON_DAYS = 30  # a guide whose review is due within so many days is "soon stale"
@@ -51,6 +53,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "as-of-differs": ("Dates in sentences that differ from facts.yaml", "Say the date that the fact has, or correct it in facts.yaml."),
     "caveat": ("Unsure facts told without a caveat", "Say that it could not be confirmed."),
     "orphan-questions": ("Questions for sections that are not there", "Correct the anchor in `questions`."),
+    "orphan-chart": ("Charts that cannot be shown", "Correct `charts`: an anchor of the guide, and the name of a chart."),
     "no-questions": ("Sections without questions", "Add two to four questions for the anchor, as applicants ask them."),
     "broken-link": ("Links to guides or sections that are not there", "Correct the link."),
     "long-section": ("Sections longer than a passage", "Split the section, so that each part answers one question."),
@@ -163,6 +166,7 @@ class _Folder:
     registry: Registry
     findings: list[Finding] = field(default_factory=list)
     coverage: list[Coverage] = field(default_factory=list)
+    rows: list[Row] | None = None  # of the tables, where they were read before
 
     def add(self, severity: Severity, code: str, file: str, line: int, message: str) -> None:
         self.findings.append(Finding(severity, code, file, line, message))
@@ -198,6 +202,42 @@ def check(folder: Path, today: dt.date | None = None) -> Report:
         key=lambda f: (f.severity, order[f.code], f.file if f.code != "conflict" else "", f.line if f.code != "conflict" else 0),
     )
     return Report(tuple(dict.fromkeys(findings)), tuple(found.coverage), len(pages), sum(len(p.statements) for p in pages))
+
+
+def check_guide(
+    folder: Path, name: str, text: str, others: Iterable[Page], registry: Registry, today: dt.date | None = None,
+    rows: list[Row] | None = None,
+) -> list[Finding]:  # fmt: skip
+    """What would be wrong with one guide if `text` were its text. Only `check` compares its statements with those of all other guides.
+
+    Args:
+        name: of the file, "guides/visas/j1.md". others: the other guides, for links and repetitions. rows: of the tables, read before.
+    """
+    try:
+        page = read_page(text, name)
+    except DocumentError as error:
+        return [Finding("error", "file", name, error.line or 0, error.reason)]
+    here = _Folder(folder, today or dt.date.today(), [page], registry, rows=rows)
+    for look in (_marks, _front_matter, _changing, _prose, _tables):
+        look(here)
+    here.pages = [page, *(other for other in others if other.file != name)]
+    for look in (_sections, _duplicates):
+        look(here)
+    order = {code: i for i, code in enumerate(KINDS)}
+    mine = [f for f in here.findings if f.file == name]
+    return sorted(dict.fromkeys(mine), key=lambda f: (f.severity, f.line, order[f.code]))
+
+
+def check_registry(folder: Path, pages: list[Page], today: dt.date | None = None) -> list[Finding]:
+    """What is wrong with sources, facts and conflicts of a folder, and which marks of the guides name nothing."""
+    try:
+        here = _Folder(folder, today or dt.date.today(), pages, read_registry(folder))
+    except DocumentError as error:
+        return [Finding("error", "file", error.file, error.line or 0, error.reason)]
+    for look in (_sources, _conflict_data, _marks):
+        look(here)
+    codes = {"no-source", "source-incomplete", "source-address", "conflict-data", "unknown-mark"}
+    return list(dict.fromkeys(f for f in here.findings if f.code in codes))
 
 
 def _unusable(f: _Folder, errors: Iterable[DocumentError]) -> None:
@@ -365,6 +405,10 @@ def _sections(f: _Folder) -> None:
         for anchor in page.front.questions:
             if anchor not in here:
                 f.add("error", "orphan-questions", page.file, page.keys.get("questions", 1), f"'#{anchor}'")
+        for anchor, chart in page.front.charts.items():
+            if anchor not in here or chart not in CHARTS:
+                wrong = f"'{chart}' is not one of {', '.join(CHARTS)}" if anchor in here else f"'#{anchor}' is no section"
+                f.add("error", "orphan-chart", page.file, page.keys.get("charts", 1), wrong)
         for section in page.sections:
             if section.anchor and section.anchor not in page.front.questions:
                 f.add("warning", "no-questions", page.file, section.line, f"'#{section.anchor}'")
@@ -470,7 +514,12 @@ def _prose(f: _Folder) -> None:
 def _known_abbreviations(folder: Path) -> frozenset[str]:
     name = "data/abbreviations.yaml"
     path = folder / name if (folder / name).is_file() else ROOT / "knowledge" / name
-    data = read_yaml(path, name) if path.is_file() else {}
+    return _abbreviations(path, path.stat().st_mtime_ns) if path.is_file() else frozenset()
+
+
+@lru_cache(maxsize=4)
+def _abbreviations(path: Path, _changed: int) -> frozenset[str]:
+    data = read_yaml(path, "data/abbreviations.yaml")
     return frozenset(word for words in (data or {}).values() for word in str(words).split())
 
 
@@ -479,7 +528,7 @@ def _duplicates(f: _Folder) -> None:
     near: dict[tuple[str, ...], list[Statement]] = defaultdict(list)
     for s in f.statements:
         if s.kind != "row" and len(s.said.split()) >= 6 and s.facts != ("advice",):
-            exact[" ".join(re.findall(r"\w+", clean(s.said).lower()))].append(s)
+            exact[_letters(s.said)].append(s)
             near[_gist(s.said)].append(s)
     told: set[str] = set()
     for group in exact.values():
@@ -497,6 +546,12 @@ def _places(group: list[Statement]) -> str:
     return "at " + ", ".join(places[:3]) + (f" and {len(places) - 3} more" if len(places) > 3 else "")
 
 
+@lru_cache(maxsize=50_000)
+def _letters(text: str) -> str:
+    return " ".join(re.findall(r"\w+", clean(text).lower()))
+
+
+@lru_cache(maxsize=50_000)
 def _gist(text: str) -> tuple[str, ...]:
     """What is left when dates of sources, small words, endings and the order of words are taken away."""
     words = re.findall(r"[\w$%.-]*\w", without_source_dates(clean(text)).lower())
@@ -508,7 +563,7 @@ def _gist(text: str) -> tuple[str, ...]:
 
 def _tables(f: _Folder) -> None:
     errors: list[DocumentError] = []
-    rows = read_tables(f.path, errors)
+    rows = read_tables(f.path, errors) if f.rows is None else f.rows
     _unusable(f, errors)
     for row in rows:
         _row_source(f, row)

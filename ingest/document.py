@@ -15,7 +15,7 @@ from bot.passage import FactRef
 MAX_TEXT = 64 * 1024 * 1024
 """Bytes of a file, and characters of the text that is made of one: a compressed file must not grow without end."""
 
-Kind = Literal["guide", "jsonl", "text", "html", "csv", "yaml", "pdf", "docx"]
+Kind = Literal["guide", "jsonl", "text", "html", "csv", "yaml", "pdf", "docx", "table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class Document:
     audience: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
     questions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)  # of a table: what each is called
+    charts: dict[str, str] = field(default_factory=dict)  # anchor of a section -> name of the chart it shows
     facts: dict[str, FactRef] = field(default_factory=dict)
     root: str = ""
 
@@ -67,6 +69,8 @@ class Document:
             # Two PDFs may hold the same words under other bookmarks.
             "" if self.kind == "guide" else repr([(section.heading, section.anchor) for section in self.sections]),
         ]
+        if self.charts:
+            parts.append(repr(sorted(self.charts.items())))
         return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
 
     def describe(self) -> dict[str, Any]:
@@ -78,7 +82,8 @@ class Document:
             "topics": self.topics,
             "as_of": self.as_of,
             "review_by": self.review_by,
-        }
+            "charts": self.charts,
+        } | ({"columns": self.columns} if self.columns else {})
 
 
 class Outline:

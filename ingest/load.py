@@ -18,8 +18,10 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, 
 
 from bot.answer import SourceRef
 from bot.errors import DocumentError, InputError
+from bot.rows import date_text
+from bot.terms import read_yaml
 from ingest.document import MAX_TEXT, Document, Outline, Section, file_source, slugify, title_of
-from ingest.registry import Registry, date_text
+from ingest.registry import Registry
 from ingest.sheet import read_csv, read_yaml_table
 
 __all__ = [
@@ -79,6 +81,7 @@ class FrontMatter(BaseModel):
     review_by: str = "unknown"
     volatile: bool = False
     questions: dict[str, list[str]] = {}
+    charts: dict[str, str] = {}
     source: str | dict[str, Any] | None = None
     id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*$")] | None = None
 
@@ -326,6 +329,7 @@ def _guide(text: str, name: str, registry: Registry, pages: bool) -> Document:
         audience=tuple(front.audience),
         topics=tuple(front.topics),
         questions={anchor: tuple(questions) for anchor, questions in front.questions.items()},
+        charts=front.charts,
         facts=facts,
     )
 
@@ -340,7 +344,7 @@ def read_front_matter(text: str, name: str) -> tuple[FrontMatter, str, int]:
         raise DocumentError("the front matter is not closed; end it with a line '---'", file=name, line=1)
     raw = text[start : start + end.start()]
     try:
-        data = yaml.safe_load(raw)
+        data = read_yaml(raw)
     except yaml.MarkedYAMLError as error:
         raise DocumentError(
             f"the front matter is not valid YAML ({error.problem})",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from bot.answer import SourceRef
 from bot.errors import DocumentError
 from bot.passage import FactRef
+from bot.rows import date_text
 
-DATE = re.compile(r"\d{4}(-\d{2}){0,2}|unknown")
 ADVICE = FactRef(
     "advice",
     SourceRef(title="Advice, without an official source", publisher="These guides", url=None, tier="advice", link="source"),
@@ -115,14 +114,6 @@ class Registry(Record):
             return FactRef(mark, source.ref(record.owner_url), record.as_of, record.volatile, record.confidence, tuple(record.conflicts))
         source = self.sources.get(mark)
         return FactRef(mark, source.ref(), source.published) if source else None
-
-
-def date_text(value: object) -> str:
-    """YYYY, YYYY-MM or YYYY-MM-DD as text (YAML reads some of these as numbers or dates), or 'unknown'."""
-    text = value.isoformat() if isinstance(value, dt.date) else str(value if value is not None else "unknown")
-    if not DATE.fullmatch(text):
-        raise ValueError(f"'{text}' is not a date; write YYYY, YYYY-MM, YYYY-MM-DD or unknown")
-    return text
 
 
 def read_yaml(path: Path, name: str) -> Any:

@@ -53,7 +53,7 @@ def read_pages(folder: Path, errors: list[DocumentError]) -> list[Page]:
             continue
         name = path.relative_to(folder).as_posix()
         try:
-            pages.append(_page(path.read_text(encoding="utf-8-sig").replace("\r\n", "\n"), name))
+            pages.append(read_page(path.read_text(encoding="utf-8-sig").replace("\r\n", "\n"), name))
         except DocumentError as error:
             errors.append(error)
         except (OSError, UnicodeDecodeError) as error:
@@ -61,7 +61,11 @@ def read_pages(folder: Path, errors: list[DocumentError]) -> list[Page]:
     return pages
 
 
-def _page(text: str, name: str) -> Page:
+def read_page(text: str, name: str) -> Page:
+    """
+    Raises:
+        DocumentError: its front matter cannot be read.
+    """
     front, body, offset = read_front_matter(text, name)
     keys = {}
     for number, row in enumerate(text.split("\n")[:offset], 1):

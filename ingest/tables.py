@@ -1,4 +1,4 @@
-"""The tables of a knowledge folder (`data/*.csv`): what their cells may hold, and the rows as the marks of guides name them.
+"""The tables of a knowledge folder (`data/*.csv`) as read: checked row by row, named as the marks of guides name them, and as documents.
 
 A cell is never empty. `unknown` says that our sources do not tell, `none` that there is nothing to tell.
 """
@@ -6,200 +6,31 @@ A cell is never empty. `unknown` says that our sources do not tell, `none` that 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from string import Formatter
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError
 
+from bot.answer import GuideRef, SourceRef
 from bot.errors import DocumentError
+from bot.figures import find
+from bot.passage import Chunk, FactRef, Span
+from bot.rows import UNKNOWN, CalendarRow, Cells, FeeRow, ProgramRow, RuleRow, SpecialtyRow, StateRow, TaskRow, VisaRow, document_id, shown
+from bot.settings import ROOT
+from bot.terms import Terms
+from ingest.chunk import entities_of
+from ingest.document import Document, Section
 from ingest.load import slugify
-from ingest.registry import date_text
+from ingest.registry import Record, Registry, read_yaml
 
-UNKNOWN = "unknown"
-STATES = frozenset(
-    "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR PA RI SC SD TN TX "
-    "UT VT VA WA WV WI WY PR GU VI AS MP".split()
-)
-VISAS = ("J-1", "H-1B", "O-1", "F-1 OPT", "J-2", "H-4", "Green card")
-
-
-# Cells --------------------------------------------------------------------------------------------------------------------
-
-
-def _number(least: float, most: float, *, whole: bool = False, words: tuple[str, ...] = ()) -> BeforeValidator:
-    """A number within limits, as int or float; `unknown` becomes None; `words` stand for themselves."""
-    kind = "a whole number" if whole else "a number"
-    allowed = " or ".join((f"{kind} from {least:g} to {most:g}", *(f"'{word}'" for word in (UNKNOWN, *words))))
-
-    def read(cell: str) -> float | str | None:
-        if cell == UNKNOWN:
-            return None
-        if cell in words:
-            return cell
-        if not re.fullmatch(r"\d+" if whole else r"\d+(?:\.\d+)?", cell) or not least <= float(cell) <= most:
-            raise ValueError(f"'{cell}' must be {allowed}")
-        return int(cell) if whole else float(cell)
-
-    return BeforeValidator(read)
-
-
-def _shape(pattern: str, what: str) -> BeforeValidator:
-    def read(cell: str) -> str:
-        if not re.fullmatch(pattern, cell):
-            raise ValueError(f"'{cell}' must be {what}")
-        return cell
-
-    return BeforeValidator(read)
-
-
-def _one_of(*words: str) -> BeforeValidator:
-    return _shape("|".join(map(re.escape, words)), "one of: " + ", ".join(words))
-
-
-def _listed(cell: str) -> tuple[str, ...] | None:
-    """`J-1;H-1B`: each visa once; `none` becomes an empty tuple, `unknown` None."""
-    if cell in (UNKNOWN, "none"):
-        return None if cell == UNKNOWN else ()
-    names = cell.split(";")
-    wrong = [name for name in names if name not in VISAS]
-    if wrong or len(set(names)) < len(names):
-        raise ValueError(f"'{cell}' must be 'none', 'unknown' or visas with ';' between them, each once: " + ", ".join(VISAS))
-    return tuple(names)
-
-
-_SPAN = r"\d+(?:\.\d+)?(?:(?:-| or )\d+(?:\.\d+)?)?"
-Date = Annotated[str, BeforeValidator(date_text)]
-Year = Annotated[int | None, _number(1990, 2100, whole=True)]
-Count = Annotated[int | None, _number(0, 1_000_000, whole=True)]
-Years = Annotated[int | None, _number(0, 15, whole=True)]
-Percent = Annotated[float | None, _number(0, 100)]
-Average = Annotated[float | None, _number(0, 1000)]
-Score = Annotated[int | None, _number(180, 300, whole=True)]
-State = Annotated[str, _one_of(*sorted(STATES))]
-
-
-class Cells(BaseModel):
-    """A row. `source` is an id of facts.yaml or sources.yaml, `as_of` the date of what it says."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    source: Annotated[str, _shape(r"[a-z0-9][\w.-]*", "the id of a fact or a source, in small letters with hyphens")]
-    as_of: Date
-
-    @model_validator(mode="before")
-    @classmethod
-    def _never_empty(cls, cells: Any) -> Any:
-        empty = [column for column, cell in cells.items() if not cell.strip()]
-        if empty:
-            raise ValueError(f"column '{empty[0]}' is empty; write '{UNKNOWN}' if our sources do not tell, or 'none'")
-        return cells
-
-
-class StateRow(Cells):
-    """License rules of a state for IMGs. Training years are graduate medical education for a full license."""
-
-    state: str
-    usps: State
-    img_training_years: Years
-    us_graduate_training_years: Years
-    usmle_limit_years: Annotated[int | str | None, _number(1, 15, whole=True, words=("none stated",))]
-    usmle_attempt_limit: str
-    compact_member: Annotated[str, _one_of("yes", "no", UNKNOWN)]
-    pathway: Annotated[str, _one_of("enacted", "rules-pending", "pending-bill", "other", "none found", UNKNOWN)]
-    pathway_law: str
-    pathway_effective: Annotated[str, _shape(r"\d{4}(?:-\d{2}){0,2}|none|unknown", "YYYY, YYYY-MM, YYYY-MM-DD, none or unknown")]
-    note: str
-
-
-class SpecialtyRow(Cells):
-    """A specialty in the Match. Figures without "us" in their name are of non-US IMGs; medians and means are of those who shared data."""
-
-    specialty: str
-    year: Year
-    positions: Count
-    applicants_per_position: Average
-    ranked_first: Count
-    matched_first: Count
-    match_rate_pct: Percent
-    match_rate_definition: str
-    step2ck_mean_matched: Score
-    step2ck_median_matched: Score
-    step2ck_mean_unmatched: Score
-    step2ck_median_unmatched: Score
-    step2ck_matched_n: Count
-    ranks_median_matched: Average
-    ranks_median_unmatched: Average
-    publications_median_matched: Average
-    publications_median_unmatched: Average
-    us_md_step2ck_median_matched: Score
-    fill_year: Year
-    filled_pct: Percent
-    filled_by_us_img: Count
-    filled_by_non_us_img: Count
-    img_share_pct: Percent
-    signals_2025: str
-    signals_2027_unofficial: str
-    application_service: str
-    note: str
-
-    @model_validator(mode="after")
-    def _rate_has_a_definition(self) -> SpecialtyRow:
-        if self.match_rate_pct is not None and UNKNOWN in (self.match_rate_definition, str(self.year or UNKNOWN)):
-            raise ValueError("column 'match_rate_definition': a rate needs a year and says who is counted, of whom")
-        return self
-
-
-class ProgramRow(Cells):
-    """What a program's page, as last seen, lists for IMGs: `visas_listed` is no promise, `step2ck_figure` not always a minimum."""
-
-    program: str
-    institution: str
-    city: str
-    state: State
-    specialty: str
-    visas_listed: Annotated[tuple[str, ...] | None, BeforeValidator(_listed)]
-    step2ck_figure: Score
-    graduation_years_limit: Years
-    us_experience: Annotated[str, _shape(r"(?:yes|no|preferred)(?:[ ,].*)?|unknown", "yes, no, preferred (details may follow) or unknown")]
-    img_share_pct: Annotated[str, _shape(rf"{_SPAN}|unknown", "a number, two with '-' between them, or unknown")]
-    note: str
-
-
-class FeeRow(Cells):
-    item: str
-    amount: Annotated[str, _shape(rf"{_SPAN}|unknown", "a number without separators, two with '-' or ' or ' between them, or unknown")]
-    currency: Annotated[str, _one_of("USD", "AUD", "GBP", "EUR", UNKNOWN)]
-    payer: Annotated[str, _one_of("applicant", "employer", UNKNOWN)]
-    season: str
-    condition: str
-
-
-class CalendarRow(Cells):
-    """An event of a season (the year of its Match, or `every`): the date, or the rule by which people say when it is, or both."""
-
-    season: Annotated[str, _shape(r"\d{4}|every", "the year of the Match, or 'every'")]
-    event: str
-    date: Date
-    rule: str
-
-
-class VisaRow(Cells):
-    """One thing about one visa, so that visas can be compared and each cell has its own source. The source of an unknown is unknown."""
-
-    visa: Annotated[str, _one_of(*VISAS)]
-    aspect: str
-    says: str
-
-    @model_validator(mode="after")
-    def _known_has_a_source(self) -> VisaRow:
-        if (self.says == UNKNOWN) != (self.source == UNKNOWN):
-            raise ValueError("column 'source': what is known needs a source, and what is unknown has none")
-        return self
-
+OF_THE_SOURCE = ("source", "as_of")
 
 # Tables -------------------------------------------------------------------------------------------------------------------
 
@@ -223,6 +54,8 @@ TABLES = {
     "fees.csv": Table(FeeRow, ("item", "season"), told=("amount",)),
     "calendar.csv": Table(CalendarRow, ("season", "event"), told=("date",)),
     "visas.csv": Table(VisaRow, ("visa", "aspect"), told=("says",)),
+    "rules.csv": Table(RuleRow, ("rule",), told=("says",)),
+    "tasks.csv": Table(TaskRow, ("task",), told=("says",)),
 }
 
 
@@ -232,6 +65,7 @@ class Row:
     line: int
     mark: str | None
     cells: Cells
+    raw: dict[str, str]  # the cells as written
     text: str  # "column: value; column: value" with units, without what is unknown
     told: str  # the cells whose figures guides have to tell
 
@@ -276,7 +110,7 @@ def _read(path: Path, table: Table, report: Callable[[DocumentError], None]) -> 
                 continue
             text = "; ".join(f"{column}: {_with_unit(column, cell)}" for column, cell in named.items() if cell != UNKNOWN)
             mark = table.mark + slugify(key[0]) if table.mark else None
-            yield Row(file, line, mark, model, text, " ; ".join(_with_unit(column, named[column]) for column in table.told))
+            yield Row(file, line, mark, model, named, text, " ; ".join(_with_unit(column, named[column]) for column in table.told))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         report(DocumentError(f"is not a valid CSV table ({error})", file=file))
 
@@ -306,3 +140,144 @@ def _reason(problem: Any) -> str:
     message = str(problem["msg"]).removeprefix("Value error, ")
     column = ".".join(map(str, problem["loc"]))
     return f"column '{column}': {message}" if column else message
+
+
+# Documents ----------------------------------------------------------------------------------------------------------------
+
+
+class ColumnWords(Record):
+    """What a column means. `says`: the statement of a cell, with {value} and the names of other columns in braces."""
+
+    label: str
+    says: str = ""
+
+
+class TableWords(Record):
+    title: str
+    about: str
+    subject: str
+    columns: dict[str, ColumnWords]
+
+
+def read_words(folder: Path) -> dict[str, TableWords]:
+    """`data/tables.yaml` of a knowledge folder, or the one that comes with the program.
+
+    Raises:
+        DocumentError: it does not describe each column of each table, or a statement names a column that is not there.
+    """
+    name = "data/tables.yaml"
+    path = folder / name
+    data = read_yaml(path if path.is_file() else ROOT / "knowledge" / name, name)
+    try:
+        words = {key: TableWords.model_validate(value) for key, value in data.items()}
+    except (AttributeError, ValidationError) as error:
+        reason = _reason(error.errors()[0]) if isinstance(error, ValidationError) else "must map tables to their columns"
+        raise DocumentError(reason, file=name) from None
+    for file, table in TABLES.items():
+        key = file.removesuffix(".csv")
+        columns = [column for column in table.model.model_fields if column not in OF_THE_SOURCE]
+        if key not in words or set(words[key].columns) != set(columns):
+            raise DocumentError(f"must describe the columns of {file}: {', '.join(columns)}", file=name, field=key)
+        for column, said in words[key].columns.items():
+            for template in (words[key].subject, said.says):
+                wrong = [part[1] for part in Formatter().parse(template) if part[1] is not None and part[1] not in (*columns, "value")]
+                if wrong:
+                    raise DocumentError(f"a statement names '{wrong[0]}', which is no column", file=name, field=f"{key}.{column}")
+    return words
+
+
+def table_documents(folder: Path, registry: Registry, errors: list[DocumentError]) -> Iterator[Document]:
+    """The tables as documents, a section for each row: its statements, a line for each cell. What is wrong is added to `errors`."""
+    try:
+        words = read_words(folder)
+    except DocumentError as error:
+        errors.append(error)
+        return
+    rows = read_tables(folder, errors)
+    for file, table in TABLES.items():
+        own = [row for row in rows if row.file == f"data/{file}"]
+        if own:
+            yield _document(file.removesuffix(".csv"), table, own, words[file.removesuffix(".csv")], registry, errors)
+
+
+def _document(
+    name: str, table: Table, rows: list[Row], words: TableWords, registry: Registry, errors: list[DocumentError]
+) -> Document:
+    facts: dict[str, FactRef] = {}
+    sections: list[Section] = []
+    body: list[dict[str, Any]] = []
+    for row in rows:
+        source = row.cells.source
+        fact = registry.fact(source)
+        if fact is not None:
+            facts[source] = replace(fact, as_of=row.cells.as_of)
+        elif source != UNKNOWN:
+            reason = f"column 'source': '{source}' is neither in facts.yaml nor in sources.yaml"
+            errors.append(DocumentError(reason, file=row.file, line=row.line))
+        subject = " / ".join(row.raw[column] for column in table.key)
+        statements = _statements(row, words, sure=fact is None or fact.confidence != "low")
+        sections.append(Section((words.title, subject), slugify(subject), "\n".join(statements), row.line))
+        body.append({"cells": {column: row.raw[column] for column in (*words.columns, *OF_THE_SOURCE)}, "statements": statements})
+    return Document(
+        id=document_id(name),
+        title=words.title,
+        kind="table",
+        body=json.dumps(body, ensure_ascii=False),
+        sections=tuple(sections),
+        source=SourceRef(title=words.title, publisher="", tier="document"),
+        summary=words.about,
+        columns={column: said.label for column, said in words.columns.items()},
+        facts=facts,
+    )
+
+
+def _statements(row: Row, words: TableWords, sure: bool) -> list[str]:
+    """Each cell in a sentence of its own, which says as much as the source does: what could not be confirmed is told as such."""
+    subject = words.subject.format(**row.raw)
+    result = []
+    for column, said in words.columns.items():
+        cell = row.raw[column]
+        value = shown(column, cell, row.raw.get("currency", "USD"))
+        silent = cell in (UNKNOWN, "none")
+        text = said.says.format(**row.raw | {"value": value}) if said.says and not silent else f"{subject}: {said.label}: {value}"
+        if not sure and not silent and any(figure.kind != "name" for figure in find(value)):
+            text = text.removesuffix(".") + " (could not be confirmed)"
+        result.append(" ".join(text.split()) + "." * (text[-1] not in ".!?"))
+    return result
+
+
+def table_chunks(document: Document, terms: Terms, *, pages: bool = True) -> list[Chunk]:
+    """A chunk for each row, its cells beside it. They are looked up, not searched: they have no vectors and no keywords."""
+    result = []
+    for position, (section, row) in enumerate(zip(document.sections, json.loads(document.body), strict=True)):
+        cells, lines = row["cells"], row["statements"]
+        fact = document.facts.get(cells["source"])
+        marks = (fact.id,) if fact else ()
+        spans, at = [], 0
+        for line in lines:
+            spans.append(Span(at, at + len(line), "item", line, marks, entities_of(terms, line)))
+            at += len(line) + 1
+        identity = f"{document.id}\0{section.anchor}\0{section.text}"
+        url = f"/guides/{document.id}#{section.anchor}"
+        result.append(
+            Chunk(
+                chunk_id=hashlib.sha256(identity.encode()).hexdigest()[:20],
+                document_id=document.id,
+                position=position,
+                text=section.text,
+                heading=section.heading,
+                anchor=section.anchor,
+                guide=GuideRef(slug=document.id, title=document.title, section=section.heading[-1], url=url) if pages else None,
+                source=fact.source if fact else document.source,
+                as_of=cells["as_of"],
+                volatile=fact.volatile if fact else False,
+                review_by="unknown",
+                topics=(),
+                spans=tuple(spans),
+                questions=(),
+                facts={fact.id: fact} if fact else {},
+                entities=entities_of(terms, " \n ".join([*section.heading, section.text])),
+                cells=cells,
+            )
+        )
+    return result

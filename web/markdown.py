@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
+from markupsafe import Markup
 
 from bot.answer import SourceRef
 from bot.passage import FactRef
@@ -224,15 +225,45 @@ def _parser() -> MarkdownIt:
 _PARSER = _parser()
 
 
-def render(body: str, facts: dict[str, FactRef], quote: str = "") -> Rendered:
-    """A guide's Markdown as HTML. HTML inside it is shown as text; marks that name no fact of `facts` are left out."""
+def render(
+    body: str, facts: dict[str, FactRef], quote: str = "", *, figures: Mapping[str, Markup] | None = None,
+    under_heading: Callable[[Heading], Markup] = lambda _: Markup(),
+) -> Rendered:  # fmt: skip
+    """A guide's Markdown as HTML. HTML inside it is shown as text; marks that name no fact of `facts` are left out.
+
+    Args:
+        figures: by anchor, what stands behind the first block of that section.
+        under_heading: what stands under each heading.
+    """
     tokens = _PARSER.parse(body)
     result = Rendered("", headings=_headings(tokens))
     result.quote_found = bool(quote) and mark_quote(tokens, quote)
     result.notes = _number_notes(tokens, facts)
     _secure_links(tokens)
+    tokens = list(_with_insets(tokens, {heading.anchor: heading for heading in result.headings}, figures or {}, under_heading))
     result.html = _PARSER.renderer.render(tokens, _PARSER.options, {})
     return result
+
+
+def _with_insets(
+    tokens: list[Token], headings: dict[str, Heading], figures: Mapping[str, Markup], under_heading: Callable[[Heading], Markup]
+) -> Iterator[Token]:
+    """The tokens with our own blocks between them. `html_block` cannot come from a guide: HTML in guides is shown as text."""
+    anchor, waiting = "", None
+    for token in tokens:
+        if token.type == "heading_open":
+            if waiting is not None:  # a section without text
+                yield waiting
+            anchor = str(token.attrGet("id"))
+            waiting = Token("html_block", "", 0, content=str(figures[anchor])) if anchor in figures else None
+        yield token
+        if token.type == "heading_close":
+            yield Token("html_block", "", 0, content=str(under_heading(headings[anchor])))
+        elif waiting is not None and token.level == 0 and token.nesting == -1:
+            yield waiting
+            waiting = None
+    if waiting is not None:
+        yield waiting
 
 
 def _headings(tokens: list[Token]) -> list[Heading]:

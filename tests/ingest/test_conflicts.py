@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.bootstrap import word_lists
 from bot.settings import ROOT
 from bot.terms import Terms
 from bot.verify import Polarity
+from bot.words import word_lists
 from ingest.conflicts import Clash, find_conflicts
 from ingest.registry import Registry, read_registry
 from ingest.statements import Statement, read_pages
