@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -66,30 +66,83 @@ class Entity:
     name: str
 
 
+class Forms:
+    """Phrases to be found in a text as whole words, the longest first. Each space of a phrase also stands for hyphens or more white space.
+
+    A tree that is walked, since a pattern of thousands of phrases takes a quarter of a second to compile.
+    """
+
+    def __init__(self, phrases: Iterable[str]) -> None:
+        """`phrases`: as `_squeeze` leaves them."""
+        self._tree: dict[str, Any] = {}
+        for phrase in phrases:
+            node = self._tree
+            for char in phrase:
+                node = node.setdefault(char, {})
+            node[""] = {}
+        self._starts = re.compile(f"(?<![a-z0-9])[{''.join(map(re.escape, self._tree))}]")
+
+    def replaced(self, text: str, by: Callable[[str], str]) -> str:
+        parts, end = [], 0
+        for found in self._starts.finditer(text):
+            start = found.start()
+            if start >= end and (stop := self._stop(text, start)):
+                parts += [text[end:start], by(text[start:stop])]
+                end = stop
+        return "".join([*parts, text[end:]]) if parts else text
+
+    def _stop(self, text: str, at: int) -> int:
+        """Where the longest phrase that starts at `at` ends; 0 when there is none."""
+        node, stop, end = self._tree, 0, len(text)
+        while at < end:
+            char = text[at]
+            at += 1
+            if char == "-" or char.isspace():
+                char = " "
+                while at < end and (text[at] == "-" or text[at].isspace()):
+                    at += 1
+            if char not in node:
+                break
+            node = node[char]
+            if "" in node and (at == end or text[at] not in _LETTERS):
+                stop = at
+        return stop
+
+
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
+
+
 @dataclass(slots=True)
 class Terms:
     """The lexicon. `version` changes when the data does, so that indexes know they are out of date."""
 
     entities: dict[str, Entity]
     version: str
-    _pattern: re.Pattern[str]
+    _forms: Forms
     _form_ids: dict[str, str]
     _state_codes: dict[str, str]
-    _words: dict[str, str]
+    _ambiguous_codes: dict[str, str]
+    _words: dict[str, str]  # by the abbreviation without its gaps: "pre-match", "pre match" and "prematch" are one
     _words_pattern: re.Pattern[str] | None
+    _namesakes: dict[str, tuple[re.Pattern[str], str]] = field(default_factory=dict)  # states that share their name with a country
     _cache: dict[str, str] = field(default_factory=dict)
 
     def canonical(self, text: str) -> str:
         """`text` folded, with each recognised entity replaced by its one-word id ("Step two CK" -> "step2ck")."""
-        text = self._codes(text)
-        return self._pattern.sub(lambda m: self._form_ids[_squeeze(m.group())], fold(text))
+        folded = fold(self._codes(text))
+        result = self._forms.replaced(folded, lambda found: self._form_ids[_squeeze(found)])
+        for state, (pattern, country) in self._namesakes.items():
+            if state in result and pattern.search(folded):
+                result = result.replace(state, country)
+        return result
 
     def _codes(self, text: str) -> str:
         # Two capital letters count as a state only where they stand like one: "in TX", "TX?", "NY and NJ"; never "IN", "OR", "ME" in
         # running capitals.
         if text.isupper():
             return text
-        return _CODE.sub(lambda m: m.group(1) + self._state_codes.get(m.group(2), m.group(2)), text)
+        text = _CODE.sub(lambda m: m.group(1) + self._state_codes.get(m.group(2), m.group(2)), text)
+        return _PLACED.sub(lambda m: self._ambiguous_codes.get(m.group(), m.group()), text)
 
     def found(self, text: str) -> dict[str, set[str]]:
         """Entity ids by kind: visa, form, exam, pathway, body, system, waiver, specialty, group, state, country."""
@@ -104,7 +157,7 @@ class Terms:
         """Stemmed content words and entity ids, in order. `expand` adds the plain words of abbreviations (for questions, not evidence)."""
         canonical = self.canonical(text)
         if expand and self._words_pattern is not None:
-            extra = [self._words[m.group()] for m in self._words_pattern.finditer(canonical)]
+            extra = [self._words[_closed(m.group())] for m in self._words_pattern.finditer(canonical)]
             if extra:
                 canonical += " " + self.canonical(" ".join(dict.fromkeys(extra)))
         result = []
@@ -119,7 +172,7 @@ class Terms:
         """`text` with the plain words of its abbreviations added in brackets, for the embedder, which does not know them."""
         if self._words_pattern is None:
             return text
-        extra = [self._words[m.group()] for m in self._words_pattern.finditer(fold(text))]
+        extra = [self._words[_closed(m.group())] for m in self._words_pattern.finditer(fold(text))]
         names = [self.entities[i].name for ids in self.found(text).values() for i in ids if self.entities[i].name.lower() not in fold(text)]
         extra = [words for words in dict.fromkeys([*names, *extra]) if words.lower() not in fold(text)]
         return f"{text} ({'; '.join(extra)})" if extra else text
@@ -129,11 +182,11 @@ class Terms:
 
     def is_abbreviation(self, word: str) -> bool:
         """Whether `terms.yaml` gives plain words for it."""
-        return word in self._words
+        return _closed(word) in self._words
 
     def spelled_out(self, word: str) -> tuple[str, ...]:
         """Tokens of the plain words that an abbreviation stands for."""
-        return tuple(self.tokens(self._words[word])) if word in self._words else ()
+        return tuple(self.tokens(self._words[_closed(word)])) if self.is_abbreviation(word) else ()
 
 
 _CODE = re.compile(r"(^|[\s(,/])([A-Z]{2})(?=$|[\s),.?!;:/])")
@@ -155,10 +208,21 @@ _AMBIGUOUS = {
     "CT",
     "GA",
 }  # words, degrees, abbreviations
+# … unless they stand where a place has to: "license in OH", "OR medical board". "MD license" is a doctor's, in any state, and
+# "residency in LA" may be in Los Angeles.
+_PLACED = re.compile(
+    r"(?:(?<=\blicense in )|(?<=\blicensed in )|(?<=\blicence in )|(?<=\blicensure in ))"
+    r"[A-Z]{2}(?![\w-])"
+    r"|(?<![\w-])(?!MD)[A-Z]{2}(?= (?:state |medical )*(?:licen[sc]es?\b|licensure|board of medicine|medical board|pathway))"
+)
 
 
 def _squeeze(text: str) -> str:
     return re.sub(r"[\s-]+", " ", text).strip()
+
+
+def _closed(text: str) -> str:
+    return re.sub(r"[\s-]+", "", text)
 
 
 def _parts(word: str) -> Iterable[str]:
@@ -185,7 +249,7 @@ def read_terms(path: Path) -> Terms:
         raw = path.read_bytes()
         data = read_yaml(raw)
         return _build(data, hashlib.sha256(raw).hexdigest()[:12])
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, re.error) as error:
         raise SettingsError(f"The word list {path.name} cannot be read ({type(error).__name__}: {error}). Correct the file.") from None
 
 
@@ -198,20 +262,30 @@ def _build(data: dict, version: str) -> Terms:
             for form in [item["name"], *item["forms"]]:
                 forms[_squeeze(fold(str(form)))] = item["id"]
     codes: dict[str, str] = {}
+    ambiguous: dict[str, str] = {}
     for code, state in data["states"].items():
         ident = "state" + code.lower()
         entities[ident] = Entity(ident, "state", state["name"])
         for form in [state["name"], *state.get("forms", [])]:
             forms[_squeeze(fold(form))] = ident
-        if code not in _AMBIGUOUS:
-            codes[code] = state["name"]
+        (ambiguous if code in _AMBIGUOUS else codes)[code] = state["name"]
     for country in data["countries"]:
-        ident = "country" + re.sub(r"[^a-z]", "", fold(country))
+        ident = _country_id(country)
         entities[ident] = Entity(ident, "country", country)
         for form in [country, *data.get("country_forms", {}).get(country, [])]:
             forms.setdefault(_squeeze(fold(form)), ident)
     words = {fold(k): v for k, v in data["words"].items()}
-    return Terms(entities, version, _alternatives(forms), forms, codes, words, _alternatives(words) if words else None)
+    closed = {_closed(k): v for k, v in words.items()}
+    namesakes = {}
+    for code, state in data["states"].items():
+        if "country" in state:
+            namesakes["state" + code.lower()] = (re.compile(state["country"]["where"]), _country_id(state["country"]["name"]))
+    abbreviations = _alternatives(words) if words else None
+    return Terms(entities, version, Forms(forms), forms, codes, ambiguous, closed, abbreviations, namesakes)
+
+
+def _country_id(name: str) -> str:
+    return "country" + re.sub(r"[^a-z]", "", fold(name))
 
 
 def _alternatives(forms: Iterable[str]) -> re.Pattern[str]:

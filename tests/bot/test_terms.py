@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.errors import SettingsError
-from bot.terms import any_of, fold, read_terms
+from bot.terms import Forms, any_of, fold, read_terms
 
 
 @pytest.mark.parametrize(
     ("text", "kind", "ident"),
     [
-        ("H1B", "visa", "h1b"), ("an h 1b visa", "visa", "h1b"), ("H-1B", "visa", "h1b"),
+        ("H1B", "visa", "h1b"), ("an h 1b visa", "visa", "h1b"), ("as a J holder", "visa", "j1"), ("H-1B", "visa", "h1b"),
         ("Step two CK", "exam", "step2ck"), ("step-3", "exam", "step3"),
         ("Pathway Six", "pathway", "pathway6"), ("non-U.S. IMGs", "group", "nonusimg"), ("US IMGs", "group", "usimg"),
         ("in TX", "state", "statetx"),
@@ -31,10 +31,37 @@ def test_what_only_looks_like_a_name(terms, text):
     assert not terms.found(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("my rank-list", "rank order list"), ("rank  list", "rank order list"), ("an old\ngrad", "older graduate"),
+        ("a sub i", "subinternship"), ("a subi", "subinternship"), ("PGY 1", "first postgraduate year"),
+        ("pgy-1", "first postgraduate year"), ("pre match offers", "prematch"),
+    ],
+)  # fmt: skip
+def test_an_abbreviation_is_known_however_it_is_parted(terms, text, plain):
+    assert plain in terms.expanded(text)
+    assert set(terms.tokens(plain)) <= set(terms.tokens(text, expand=True))
+
+
 def test_the_longer_name_wins(terms):
     assert terms.found("H-1B1")["visa"] == {"h1b1"}
     assert terms.found("West Virginia")["state"] == {"statewv"}
     assert terms.found("Step 2 CS")["exam"] == {"step2cs"}
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("did 2 years in Ukraine then moved to Georgia because of the war", False), ("MBBS from Georgia, Tbilisi", False),
+        ("medical school in Georgia, will ECFMG accept it?", False), ("years of training for a license in Georgia", True),
+        ("residency programs in Georgia and Florida", True),
+    ],
+)  # fmt: skip
+def test_the_country_and_the_state_of_one_name(terms, text, state):
+    found = terms.found(text)
+    assert ("statega" in found.get("state", ())) == state
+    assert ("countrygeorgiacountry" in found.get("country", ())) != state
 
 
 def test_look_alikes_fold_into_latin_letters():
@@ -66,3 +93,12 @@ def test_a_broken_list_says_what_to_do(tmp_path):
     path.write_text("entities: [", encoding="utf-8")
     with pytest.raises(SettingsError, match="terms.yaml"):
         read_terms(path)
+
+
+PHRASES = st.text("ab1é .", min_size=1, max_size=6).map(lambda text: " ".join(text.split())).filter(bool)
+
+
+@given(st.lists(PHRASES, min_size=1, max_size=12), st.text("ab1é -.\n", max_size=40))
+def test_phrases_are_found_as_one_pattern_of_all_would(phrases, text):
+    whole = re.compile(rf"(?<![a-z0-9])(?:{any_of(sorted(phrases, key=len, reverse=True))})(?![a-z0-9])")
+    assert Forms(phrases).replaced(text, "<{}>".format) == whole.sub(lambda m: f"<{m.group()}>", text)
