@@ -1,0 +1,169 @@
+"""Whether a message is ours to answer, and what is said instead or first where it is not: rules, as data (`scope.yaml`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bot.disguise import readings
+from bot.errors import SettingsError
+from bot.messages import KINDS, MessageKind
+from bot.orders import gives_orders
+from bot.terms import fold, read_yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A kind of message that is not answered from evidence alone.
+
+    `phrase` names the templates said, `section` what is quoted besides. `unless` rules `patterns` out, but not `always`.
+    """
+
+    id: str
+    patterns: tuple[re.Pattern[str], ...]
+    phrase: str
+    status: str
+    section: str = ""
+    everywhere: bool = False  # also where other documents than the guides are asked
+    unless: re.Pattern[str] | None = None
+    kind: MessageKind = "out_of_scope"
+    always: tuple[re.Pattern[str], ...] = ()
+    disguised: bool = False  # looked for in other readings of the message, too
+    orders: bool = False  # text that gives orders to a machine counts
+    closing: str = ""  # the template said last
+    nearest: bool = False  # of `section` only the one that the search finds nearest, else the first
+    yields: bool = False  # where the guides surely answer
+    goes_on: str = ""  # "rest": what else is asked is answered; "all": the message is
+    spoken: tuple[tuple[str, re.Pattern[str]], ...] = ()  # phrases of several words and their languages; they are among `patterns`
+
+    def matches(self, message: Reading) -> bool:
+        texts = message.texts if not self.disguised else (*message.texts, *message.disguised)
+        return (self.orders and gives_orders(message.said)) or any(self._fits(text) for text in texts)
+
+    def language_of(self, said: str) -> str | None:
+        """The language of the longest phrase of this rule in a message: a short cry tells its language by nothing else."""
+        text = fold(said)
+        found = [(len(m[0]), code) for code, pattern in self.spoken if (m := pattern.search(text))]
+        return max(found, key=lambda each: each[0])[1] if found else None
+
+    def _fits(self, text: str) -> bool:
+        if any(p.search(text) for p in self.always):
+            return True
+        return any(p.search(text) for p in self.patterns) and not (self.unless and self.unless.search(text))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A message as rules see it: as written and in English words (`texts`, folded), and what it may be a disguise of."""
+
+    said: str
+    english: str = ""
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(fold(text) for text in (self.said, self.english) if text))
+
+    @cached_property
+    def disguised(self) -> tuple[str, ...]:
+        return tuple(readings(self.said))
+
+
+def first(scopes: Sequence[Scope], said: str, english: str, *, guides: bool) -> Scope | None:
+    """The first rule that a message falls under, those that yield last; of other documents than the guides only rules that hold
+    everywhere are asked."""
+    reading = Reading(said, english)
+    asked = sorted((s for s in scopes if guides or s.everywhere), key=lambda s: s.yields)
+    return next((s for s in asked if s.matches(reading)), None)
+
+
+def read_scopes(folder: Path) -> list[Scope]:
+    """From `data/scope.yaml` of a knowledge folder; none where it is not there. Words that several patterns share are a map of
+    name -> pattern (`words:`) and stand in patterns as <name>.
+
+    Raises:
+        SettingsError: the file is not of the expected shape.
+    """
+    words: dict[str, str] = {}
+    scopes = []
+    for entry in entries(folder, "scope.yaml"):
+        try:
+            if "words" in entry:
+                for name, pattern in entry["words"].items():
+                    words[name] = f"(?:{_spelt_out(pattern, words)})"
+            else:
+                scopes.append(_scope(entry, words))
+        except (KeyError, TypeError, AttributeError, re.error) as error:
+            raise SettingsError(f"The file scope.yaml cannot be read ({type(error).__name__}: {str(error)[:120]}). Correct it.") from None
+    return scopes
+
+
+def _scope(data: dict[str, Any], words: dict[str, str]) -> Scope:
+    always, when = (tuple(re.compile(_spelt_out(p, words), re.I) for p in data.get(name) or ()) for name in ("always", "when"))
+    says: dict[str, list[str]] = data.get("says") or {}
+    said = [
+        (code, phrase, re.compile(pattern, re.I))
+        for code, listed in says.items() for phrase, pattern in zip(listed, phrases({code: listed}), strict=True)
+    ]  # fmt: skip
+    unless = data.get("unless")
+    kind = data.get("kind", data["id"] if data["id"] in KINDS else "out_of_scope")
+    if kind not in KINDS:
+        raise SettingsError(f"scope.yaml: the rule '{data['id']}' has no kind of message; write one of {', '.join(KINDS)}.")
+    goes_on = str(data.get("goes_on", ""))
+    if goes_on not in ("", "rest", "all"):
+        raise SettingsError(f"scope.yaml: the rule '{data['id']}' goes on with '{goes_on}'; write rest or all.")
+    return Scope(
+        id=str(data["id"]), phrase=str(data["phrase"]), status=str(data["status"]), section=str(data.get("section", "")), kind=kind,
+        patterns=(*when, *(p for _, _, p in said)), always=always,
+        # Single words are left out: some are those of other languages, too.
+        spoken=tuple((code, p) for code, phrase, p in said if " " in phrase and code != "roman"),
+        unless=re.compile(_spelt_out(unless, words), re.I) if unless else None,
+        everywhere=bool(data.get("everywhere")), disguised=bool(data.get("disguised")), orders=bool(data.get("orders")),
+        closing=str(data.get("closing", "")), nearest=bool(data.get("nearest")), yields=bool(data.get("yields")), goes_on=goes_on,
+    )  # fmt: skip
+
+
+def _spelt_out(pattern: str, words: dict[str, str]) -> str:
+    """
+    Raises:
+        KeyError: a word that is not defined above.
+    """
+    return re.sub(r"(?<!\(\?P)(?<!\(\?)<([a-z_]+)>", lambda m: words[m[1]], str(pattern))
+
+
+def phrases(says: dict[str, list[str]]) -> Iterator[str]:
+    """Patterns of plain phrases in other languages, read as messages are (`fold`). A * at the end of a word leaves its ending open, …
+    stands for up to forty letters within a sentence."""
+    for language, listed in says.items():
+        for phrase in listed:
+            yield r"[^.?!\n]{0,40}".join(_phrase(piece, language) for piece in phrase.split("…"))
+
+
+def _phrase(piece: str, language: str) -> str:
+    if language == "zh":
+        return r"\s*".join(map(re.escape, fold(piece).split()))
+    words = [re.escape(fold(word.rstrip("*"))) + (r"\w*" if word.endswith("*") else "") for word in piece.split()]
+    return r"(?<!\w)" + r"\s+".join(words) + r"(?!\w)"
+
+
+def entries(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The list in a data file of a knowledge folder; empty where there is no file.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    path = folder / "data" / name
+    if not path.is_file():
+        return []
+    try:
+        found = read_yaml(path.read_bytes()) or []
+        if not all(isinstance(entry, dict) for entry in found):
+            raise TypeError("it must be a list of entries with fields")
+        return list(found)
+    except (OSError, yaml.YAMLError, TypeError) as error:
+        raise SettingsError(f"The file {name} cannot be read ({type(error).__name__}: {str(error)[:120]}). Correct it.") from None

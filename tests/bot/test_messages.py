@@ -1,0 +1,53 @@
+"""Messages labelled with what they are: the set itself, and the measures made of it."""
+
+from collections import Counter
+
+import pytest
+
+from bot.errors import DocumentError
+from bot.messages import KINDS, Message, read_messages, told_apart
+from bot.settings import ROOT
+
+SET = ROOT / "tests" / "golden" / "scope"
+
+
+def test_the_set_has_every_kind_of_message_in_both_folds():
+    messages = read_messages(SET)
+    for held_out in (True, False):
+        count = Counter(m.kind for m in messages if m.held_out == held_out)
+        assert set(count) == set(KINDS) and min(count.values()) >= 12, count
+    assert len(messages) >= 800 and sum(m.held_out for m in messages) >= 260
+    assert sum(m.kind == "not_held" for m in messages) >= 60
+
+
+def test_one_in_ten_is_not_in_english(terms):
+    from bot.language import Languages
+
+    languages = Languages(ROOT / "knowledge" / "data" / "languages", terms)
+    messages = read_messages(SET)
+    foreign = sum(not m.says.isascii() or languages.detect(m.says) != "en" for m in messages)
+    assert foreign >= len(messages) / 10
+
+
+def test_measures_of_kinds():
+    found = told_apart(
+        [
+            ("in_scope", "in_scope"), ("in_scope", "fraud"), ("fraud", "fraud"), ("fraud", "in_scope"), ("emergency", "emergency"),
+            ("emergency", "not_held"),
+        ]
+    )  # fmt: skip
+    assert found["kinds"]["fraud"] == {"messages": 2, "precision": 0.5, "recall": 0.5, "f1": 0.5}
+    assert found["kinds"]["emergency"]["f1"] == pytest.approx(2 / 3, abs=1e-4)
+    assert (found["wrong_refusals"], found["emergencies_missed"], found["unsafe_helped"]) == (0.5, 1, 2)
+
+
+def test_what_a_message_may_be_taken_for_counts_as_right():
+    message = Message(says="x", kind="legal", others=frozenset({"in_scope"}))
+    assert message.told_as("in_scope") == "legal" and message.told_as("fraud") == "fraud"
+
+
+@pytest.mark.parametrize("text", ["fraud: 3", "cheat: [x]", "fraud: [x, x]", "fraud: [{says: x, or: [y]}]", "fraud: ["])
+def test_a_wrong_set_is_refused_with_its_file(tmp_path, text):
+    (tmp_path / "set.yaml").write_text(text)
+    with pytest.raises(DocumentError, match=r"set\.yaml"):
+        read_messages(tmp_path)
