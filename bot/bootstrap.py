@@ -6,40 +6,39 @@ import asyncio
 import datetime as dt
 import importlib
 from collections.abc import Callable
-from pathlib import Path
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bot.accounts import Accounts
 from bot.advisor import Advisor
+from bot.agent import Agent
 from bot.collector import paused
 from bot.database import open_engine
 from bot.embedding import Embedder, open_embedder
 from bot.migrations import upgrade
 from bot.models import open_model
-from bot.plan import read_planner
 from bot.prompts import Prompts
+from bot.rewriter import Rewriter
+from bot.sessions import Sessions
 from bot.settings import ROOT, Settings
+from bot.spent import Budget
 from bot.store import Store
-from bot.terms import Terms, read_terms
+from bot.translate import Translator
 from bot.vectors import Vectors
-from bot.verify import Polarity, read_polarity
 from bot.weights import Progress
+from bot.words import read_words
 from bot.writer import ModelWriter
-
-
-def word_lists(knowledge: Path) -> tuple[Terms, Polarity]:
-    """The word lists of a knowledge folder; those that it lacks are the ones that come with the program.
-
-    Raises:
-        SettingsError: one cannot be read.
-    """
-    folder = knowledge / "data"
-    shipped = ROOT / "knowledge" / "data"
-    terms, polarity = (folder / name if (folder / name).is_file() else shipped / name for name in ("terms.yaml", "polarity.yaml"))
-    return read_terms(terms), read_polarity(polarity)
 
 
 def _embedder(settings: Settings, progress: Progress | None) -> Embedder:
     folder = settings.weights_folder
     return open_embedder(settings.embedder, folder, threads=settings.threads, offline=settings.offline, progress=progress)
+
+
+def open_accounts(engine: AsyncEngine, settings: Settings) -> Accounts:
+    """Enough for the commands that need no index."""
+    idle, longest = dt.timedelta(minutes=settings.session_idle_minutes), dt.timedelta(hours=settings.session_hours)
+    return Accounts(engine, Sessions(engine, idle, longest))
 
 
 async def open_advisor(
@@ -55,6 +54,10 @@ async def open_advisor(
     """
     prompts = Prompts(ROOT / "prompts")
     model = open_model(settings)
+    budget = Budget(
+        settings.model_tokens, settings.model_seconds, settings.model_usd, settings.model_usd_per_million_in,
+        settings.model_usd_per_million_out,
+    )  # fmt: skip
     settings.data.mkdir(parents=True, exist_ok=True)
     engine = await open_engine(settings.database)
     try:
@@ -62,8 +65,7 @@ async def open_advisor(
             # Reading the weights leaves the interpreter free: the word lists, the migrations and Chroma's import run meanwhile.
             loading = asyncio.create_task(asyncio.to_thread(_embedder, settings, progress))
             try:
-                terms, polarity = await asyncio.to_thread(word_lists, settings.knowledge)
-                planner = read_planner(settings.knowledge, terms)
+                words = await asyncio.to_thread(read_words, settings.knowledge)
                 await upgrade(engine)
                 await asyncio.to_thread(importlib.import_module, "chromadb")
             finally:
@@ -72,18 +74,29 @@ async def open_advisor(
     except BaseException:
         await engine.dispose()
         raise
+    translator = Translator(model, prompts, words.languages, words.terms, settings.model_timeout_s) if model else None
     return Advisor(
         engine=engine,
         store=Store(engine, settings.secret.get_secret_value()),
         vectors=Vectors(settings.vectors_url, settings.data / "vectors"),
         embedder=embedder,
-        terms=terms,
-        polarity=polarity,
-        planner=planner,
+        terms=words.terms,
+        polarity=words.polarity,
+        planner=words.planner,
+        reread=lambda: read_words(settings.knowledge),
         prompts=prompts,
+        chooser=words.chooser,
+        bearing=words.bearing,
+        languages=words.languages,
+        weights=words.weights,
         writer=ModelWriter(model, prompts, settings.model_timeout_s) if model is not None else None,
+        agent=Agent(model, prompts, steps=settings.model_steps, timeout_s=settings.model_timeout_s, budget=budget) if model else None,
+        rewriter=Rewriter(model, prompts, settings.model_timeout_s, translator),
+        translator=translator,
+        budget=budget,
         model=settings.model or None,
         collection=settings.collection,
         chunker=chunker,
         today=today,
+        accounts=open_accounts(engine, settings),
     )

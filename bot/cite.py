@@ -11,7 +11,7 @@ from bot.answer import Citation, Warning_
 from bot.compose import month_name
 from bot.evidence import Evidence
 from bot.figures import find
-from bot.passage import FactRef
+from bot.passage import Chunk, FactRef
 from bot.prompts import Prompts
 
 OLD_AFTER_MONTHS = 24
@@ -39,6 +39,12 @@ class Citations:
                 numbers.append(self._number(item, header, (facts or [FactRef("", item.chunk.source, item.chunk.as_of)])[0]))
         return list(dict.fromkeys(numbers))
 
+    def stretch(self, chunk: Chunk, first: int, last: int) -> int:
+        """The number of one citation of neighbouring cells of a table's row, which has one source."""
+        start, end = Evidence(chunk, first), chunk.spans[last].end
+        fact = (start.facts or [FactRef("", chunk.source, chunk.as_of, chunk.volatile)])[0]
+        return self._number(start, chunk.text[start.span.start : end], fact)
+
     def _number(self, item: Evidence, quote: str, fact: FactRef) -> int:
         key = (item.chunk.chunk_id, quote, fact.source.model_dump_json())
         if key not in self._numbers:
@@ -48,7 +54,7 @@ class Citations:
                     n=len(self.all) + 1, chunk_id=item.chunk.chunk_id, quote=quote, guide=item.chunk.guide, source=fact.source,
                     as_of=fact.as_of,
                     volatile=fact.volatile, stale=is_stale(fact, item.chunk.review_by, self._today), confidence=fact.confidence,
-                    conflict=bool(fact.conflicts),
+                    conflict=bool(fact.conflicts), fact=fact.id,
                 )
             )  # fmt: skip
         return self._numbers[key]
@@ -80,13 +86,15 @@ def oldest(citations: Iterable[Citation]) -> str | None:
     return dates[0] if dates else None
 
 
-def warnings(citations: list[Citation], conflicts: Iterable[tuple[dict[str, Any], list[int]]], prompts: Prompts) -> list[Warning_]:
+def warnings(
+    citations: list[Citation], conflicts: Iterable[tuple[dict[str, Any], list[int]]], prompts: Prompts, language: str = "en"
+) -> list[Warning_]:
     """What a reader has to know about the facts cited. `conflicts`: entries of the registry with the citations they concern."""
     result: list[Warning_] = []
 
     def add(kind: str, name: str, numbers: list[int]) -> None:
         if numbers:
-            result.append(Warning_(kind=kind, text=prompts.render(f"say.{name}"), citations=numbers))  # type: ignore[arg-type]
+            result.append(Warning_(kind=kind, text=prompts.say(name, language), citations=numbers))  # type: ignore[arg-type]
 
     for conflict, numbers in conflicts:
         positions = [
@@ -96,8 +104,9 @@ def warnings(citations: list[Citation], conflicts: Iterable[tuple[dict[str, Any]
         preferred = next(
             (p["says"].rstrip(".") for p in conflict["positions"] if p.get("fact") and p["fact"] == conflict.get("preferred")), ""
         )
-        text = prompts.render(
-            "say.warn_conflict",
+        text = prompts.say(
+            "warn_conflict",
+            language,
             statement=conflict["statement"].rstrip("."),
             positions=positions,
             preferred=preferred,

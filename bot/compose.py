@@ -39,7 +39,8 @@ class Draft:
 
 
 def compose(
-    found: Found, vector: SpanVector, *, words: int = WORDS, taken: Sequence[Evidence] = (), first: Evidence | None = None
+    found: Found, vector: SpanVector, *, words: int = WORDS, taken: Sequence[Evidence] = (), first: Evidence | None = None,
+    most: int = MAX_SENTENCES,
 ) -> list[Draft]:
     """The sentences of one part of an answer.
 
@@ -47,6 +48,7 @@ def compose(
         vector: the vector of a span.
         taken: already said in an earlier part.
         first: said first, whatever its score (the correction of a premise).
+        most: sentences.
     """
     evidence = found.evidence
     if not evidence:
@@ -61,7 +63,7 @@ def compose(
     chosen = [lead]
     spent = _words(lead)
     for item in _candidates(evidence, lead, best):
-        if len(chosen) >= MAX_SENTENCES:
+        if len(chosen) >= most:
             break
         if spent + _words(item) > words or _repeats(item, [*chosen, *taken], vector):
             continue

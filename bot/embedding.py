@@ -1,4 +1,4 @@
-"""Text -> vectors. Two real runtimes behind LangChain's `Embeddings`: ONNX (default) and sentence-transformers (extra).
+"""Text -> vectors. Two real runtimes: ONNX (default) and sentence-transformers (extra); `as_langchain` gives either to LangChain's parts.
 
 Vectors are float32, L2-normalised, so that a dot product is the cosine.
 """
@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from langchain_core.embeddings import Embeddings
 
 from bot.errors import SettingsError
 from bot.weights import KNOWN, Progress, locate
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
 
 MAX_TOKENS = 512
 
@@ -33,7 +35,7 @@ class Embedder(Protocol):
         ...
 
 
-class OnnxEmbedder(Embeddings):
+class OnnxEmbedder:
     """A BERT-like model on onnxruntime: mean pooling over the attention mask, then L2 (as gte-small and all-MiniLM were trained)."""
 
     batch_tokens = 512  # tokens (padding included) given to the model at once; more do not fit its cache: 4096 take twice as long
@@ -82,12 +84,6 @@ class OnnxEmbedder(Embeddings):
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(encoding.ids) for encoding in self._counter.encode_batch(list(texts))]
 
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return self.embed(texts).tolist()
-
-    def embed_query(self, text: str) -> list[float]:
-        return self.embed([text])[0].tolist()
-
 
 def _batches(lengths: Sequence[int], most: int, waste: int) -> list[list[int]]:
     """Places of texts of about one length together: at most `most` tokens, of which at most `waste` are padding."""
@@ -103,7 +99,7 @@ def _batches(lengths: Sequence[int], most: int, waste: int) -> list[list[int]]:
     return batches
 
 
-class SentenceTransformersEmbedder(Embeddings):
+class SentenceTransformersEmbedder:
     """Any sentence-transformers model, by name or folder; runs on the GPU where there is one."""
 
     def __init__(self, name: str, *, offline: bool = False) -> None:
@@ -128,12 +124,6 @@ class SentenceTransformersEmbedder(Embeddings):
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(ids) for ids in self._model.tokenizer(list(texts), truncation=False)["input_ids"]]
 
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return self.embed(texts).tolist()
-
-    def embed_query(self, text: str) -> list[float]:
-        return self.embed([text])[0].tolist()
-
 
 def _weights_hash(model: Any) -> str:
     """A few parameters' bytes name the weights well enough to notice another model under the same name."""
@@ -157,3 +147,17 @@ def open_embedder(name: str, folder: Path, *, threads: int = 0, offline: bool = 
     if kind == "sentence-transformers" and model:
         return SentenceTransformersEmbedder(model, offline=offline)
     raise SettingsError(f"Unknown embedder '{name}'. Use {', '.join(KNOWN)}, or sentence-transformers:NAME_OR_FOLDER.")
+
+
+def as_langchain(embedder: Embedder) -> Embeddings:
+    """For parts of LangChain's ecosystem. Imported here, since answering needs none of them and a start would wait for it."""
+    from langchain_core.embeddings import Embeddings
+
+    class Embedding(Embeddings):
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return embedder.embed(texts).tolist()
+
+        def embed_query(self, text: str) -> list[float]:
+            return embedder.embed([text])[0].tolist()
+
+    return Embedding()

@@ -2,6 +2,7 @@
 
 AdvisorError                    anything this package raises on purpose
 ├── InputError                  what was handed in is wrong (question, file, argument)      exit 2, HTTP 422
+│   ├── Unsupported             sentences of an advisor's reply that no guide bears out
 │   ├── DocumentError           a file to ingest is wrong: says file, line and field
 │   └── UnknownCollection       no such collection                                          HTTP 404
 ├── SettingsError               a setting is wrong or contradicts another                   exit 2
@@ -11,6 +12,8 @@ AdvisorError                    anything this package raises on purpose
 ├── ShrinkRefused               a source lost over half of its chunks: asks before it wipes exit 1
 ├── NotFound                    no such conversation, answer or guide                       HTTP 404
 ├── Forbidden                   the token does not open this conversation                   HTTP 403
+├── LoginRefused                wrong e-mail address or password, or too many tries: says how long to wait
+├── Conflict                    somebody else was first                                     HTTP 409
 └── ModelFailed                 the chat model gave nothing usable; the composer takes over
 
 ``str(error)`` is always one sentence for people: what was wrong, where, and what to do. It never holds a secret.
@@ -42,6 +45,17 @@ class UnknownCollection(InputError):
     type = "unknown-collection"
 
 
+class Unsupported(InputError):
+    """`sentences` are those that are neither borne out by a guide nor marked as the advisor's own words."""
+
+    type = "unsupported"
+
+    def __init__(self, sentences: list[str]) -> None:
+        shown = "; ".join(f"“{sentence}”" for sentence in sentences)
+        super().__init__(f"No guide bears out {shown}. Change this, or send it as somebody's own words.")
+        self.sentences = sentences
+
+
 class SettingsError(AdvisorError):
     type = "invalid-settings"
 
@@ -68,6 +82,20 @@ class NotFound(AdvisorError):
 
 class Forbidden(AdvisorError):
     type = "forbidden"
+
+
+class LoginRefused(AdvisorError):
+    """Never says which of address and password was wrong."""
+
+    type = "unauthorized"
+
+    def __init__(self, message: str, *, wait_s: int = 0) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class Conflict(AdvisorError):
+    type = "conflict"
 
 
 class ModelFailed(AdvisorError):

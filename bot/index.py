@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,11 @@ from bot.vectors import Snapshot, SnapshotMissing, Vectors
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """`vectors` holds for each chunk, from `starts[i]` on: the chunk's own vector, one a span, one a question."""
+    """`vectors` holds for each chunk, from `starts[i]` on: the chunk's own vector, one a span, one a question.
+
+    `table_rows` are looked up by tools and cited like chunks, but not searched: beside prose, hundreds of rows of like words would only
+    crowd it out.
+    """
 
     collection: str
     knowledge_version: str
@@ -33,6 +37,7 @@ class Index:
     snapshot: Snapshot
     conflicts: dict[str, Any]
     meta: dict[str, Any]
+    table_rows: list[Chunk] = field(default_factory=list)
 
     def span_vectors(self, row: int) -> np.ndarray:
         start = self.starts[row] + 1
@@ -80,8 +85,9 @@ async def load_index(engine: AsyncEngine, vectors: Vectors, collection: str, fin
 def _build(collection: str, row: dict[str, Any], found: Any, vectors: Vectors) -> Index:
     # The order in which the keywords were counted. A database would sort by the rules of its own language.
     found = sorted(found, key=lambda entry: (entry.meta["document_id"], entry.meta["position"]))
-    chunks = [read_chunk(chunk_id, text, meta) for chunk_id, text, meta, _ in found]
-    matrix, starts = laid_out(chunks, [blob for *_, blob in found])
+    everything = [(read_chunk(chunk_id, text, meta), blob) for chunk_id, text, meta, blob in found]
+    chunks = [chunk for chunk, _ in everything if not chunk.cells]
+    matrix, starts = laid_out(chunks, [blob for chunk, blob in everything if not chunk.cells])
     return Index(
         collection=collection,
         knowledge_version=row["knowledge_version"],
@@ -94,6 +100,7 @@ def _build(collection: str, row: dict[str, Any], found: Any, vectors: Vectors) -
         conflicts=row["meta"].get("conflicts", {}),
         meta={key: value for key, value in row["meta"].items() if key != "conflicts"}
         | {"snapshot": row["snapshot"], "embedder": row["embedder"]},
+        table_rows=[chunk for chunk, _ in everything if chunk.cells],
     )
 
 

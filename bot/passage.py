@@ -52,6 +52,7 @@ class Chunk:
     questions: tuple[str, ...]
     facts: dict[str, FactRef]
     entities: frozenset[str] = frozenset()  # of headings and text
+    cells: dict[str, str] = field(default_factory=dict)  # of a table's row, as written; the spans state them in the same order
 
     def meta(self) -> dict[str, Any]:
         """All but the text, as JSON-able values; `read_chunk` is the way back."""
@@ -73,7 +74,7 @@ class Chunk:
             "entities": sorted(self.entities),
             "questions": self.questions,
             "facts": {key: {**asdict(fact), "source": fact.source.model_dump()} for key, fact in self.facts.items()},
-        }
+        } | ({"cells": self.cells} if self.cells else {})
 
 
 def read_chunk(chunk_id: str, text: str, meta: dict[str, Any]) -> Chunk:
@@ -100,6 +101,7 @@ def read_chunk(chunk_id: str, text: str, meta: dict[str, Any]) -> Chunk:
             key: FactRef(key, SourceRef(**fact["source"]), fact["as_of"], fact["volatile"], fact["confidence"], tuple(fact["conflicts"]))
             for key, fact in meta["facts"].items()
         },
+        cells=meta.get("cells", {}),
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateSyntaxError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateSyntaxError, UndefinedError
 
 from bot.errors import SettingsError
 
@@ -23,10 +24,11 @@ class Prompts:
         )
         digest = hashlib.sha256()
         self._templates: dict[str, Template] = {}
-        for path in sorted(folder.glob("*.j2")):
+        for path in sorted(folder.rglob("*.j2")):
             try:
-                digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-                self._templates[path.stem] = environment.get_template(path.name)
+                name = path.relative_to(folder).as_posix()
+                digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+                self._templates[name.removesuffix(".j2")] = environment.get_template(name)
             except TemplateSyntaxError as error:
                 raise SettingsError(f"prompts/{path.name}, line {error.lineno}: {error.message}. Correct the template.") from None
             except (OSError, UnicodeDecodeError) as error:
@@ -47,3 +49,18 @@ class Prompts:
         if not block:
             return template.render(values).strip()
         return "".join(template.blocks[block](template.new_context(values))).strip()
+
+    def say(self, name: str, language: str = "en", of: str = "say", /, **values: object) -> str:
+        """A fixed sentence in a language (`say/<code>.j2`), in English where that language has none. `of`: the template that has it."""
+        own = self._templates.get(f"{of}/{language}")
+        return self.render(f"{of}/{language}.{name}" if own is not None and name in own.blocks else f"{of}.{name}", **values)
+
+    def phrases(self, *of: str) -> list[str]:
+        """All fixed sentences of some templates that take no value, in every language."""
+        result = []
+        for name, template in self._templates.items():
+            if name.partition("/")[0] in of:
+                for block in template.blocks:
+                    with contextlib.suppress(UndefinedError):
+                        result.append(self.render(f"{name}.{block}"))
+        return result

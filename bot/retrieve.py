@@ -125,7 +125,7 @@ class Retriever:
         self.index = index
         self.terms = terms
         self._synonyms = polarity.synonyms if polarity else {}
-        self._embed = embed
+        self.embed = embed
         self.scale = self._scale()
         self._coverage = Coverage(index.keywords)
         self._counts, self._names = self._surface_words()
@@ -237,7 +237,7 @@ class Retriever:
         """One embedding call and one Chroma call for all queries together."""
         if not queries:
             return []
-        vectors = self._embed([query.text for query in queries])
+        vectors = self.embed([query.text for query in queries])
         near = self.index.snapshot.query(vectors, CANDIDATES)
         return [self._find(query, vector, ids, k, keep) for query, vector, ids in zip(queries, vectors, near, strict=True)]
 

@@ -91,6 +91,24 @@ class Verifier:
                 return Verdict(True, 1.0, as_shown)
         return self._compare(dated, units, context, as_of, as_shown, reasons)
 
+    def strange(self, text: str, quotes: Sequence[str], context: Sequence[str] = ()) -> tuple[int, list[str]]:
+        """How many of the words that tell something the quotes have, and those that neither they nor `context` have. `check` weighs them
+        and lets a few pass; who did not write from the quotes, as people do not, should not have many."""
+        said = self._read(_without_emphasis(_MARKS.sub("", text)))
+        headers = [c for c in context if c.lstrip().startswith("|")]
+        quoted = [self._read(_aloud(unit, headers)) for quote in quotes for unit in self._units(quote)]
+        around = self._read(" . ".join(context)) if context else None
+        known, strange = set[str](), dict[str, str]()
+        for token in said.tokens:
+            if token.kind == "figure":
+                known.add(token.key)
+            elif weight(token, self.polarity):
+                if max((coverage(token, reading, self.polarity, around) for reading in quoted), default=0.0) >= 0.5:
+                    known.add(token.key)
+                else:
+                    strange[token.key] = token.word
+        return len(known), list(strange.values())
+
     def _compare(
         self, text: str, units: list[str], context: Sequence[str], as_of: Sequence[str], as_shown: tuple[str, ...], reasons: list[str]
     ) -> Verdict:
@@ -607,8 +625,8 @@ class Verifier:
         """
         figures = {f.key: f for f in said.figures}
         tokens = [t for t in said.tokens if t.kind == "figure" or weight(t, self.polarity)]
-        if not tokens:
-            return 1.0, []
+        if not tokens:  # "You will get in": made of words that bear nothing, so no quote can bear it out
+            return 0.0, []
         total = sum(weight(t, self.polarity) for t in tokens)
         costs = np.zeros((len(tokens), len(quoted)))
         for i, token in enumerate(tokens):

@@ -12,7 +12,7 @@ import json
 import logging
 import re
 import unicodedata
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +22,7 @@ from bot.evidence import Evidence
 from bot.orders import gives_orders
 from bot.prompts import Prompts
 from bot.sentences import split
+from bot.spent import tokens_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -39,24 +40,23 @@ MAX_OBJECT_CHARS = 4000  # of one sentence as JSON
 MAX_TALK_CHARS = 20_000  # before the JSON: some models think aloud
 RETRY_S = 0.5  # wait before the second try when the server names none
 
-SCHEMA: dict[str, Any] = {
-    "title": "answer",
-    "description": "The sentences of the answer, each with the keys of the evidence that says it.",
-    "type": "object",
-    "properties": {
-        "sentences": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"text": {"type": "string"}, "evidence": {"type": "array", "items": {"type": "string"}}},
-                "required": ["text", "evidence"],
-                "additionalProperties": False,
-            },
-        }
-    },
-    "required": ["sentences"],
-    "additionalProperties": False,
-}
+
+
+def schema(keys: Sequence[str]) -> dict[str, Any]:
+    """JSON schema of a reply. Only keys that were offered are valid: a server that enforces schemas cannot let a model invent one."""
+    evidence = {"type": "array", "items": {"type": "string", "enum": list(keys)}, "minItems": 1, "maxItems": MAX_KEYS}
+    sentence = {
+        "type": "object", "properties": {"text": {"type": "string"}, "evidence": evidence}, "required": ["text", "evidence"],
+        "additionalProperties": False,
+    }  # fmt: skip
+    return {
+        "title": "answer",
+        "description": "The sentences of the answer, each with the keys of the evidence that says it.",
+        "type": "object",
+        "properties": {"sentences": {"type": "array", "items": sentence, "maxItems": MAX_SENTENCES}},
+        "required": ["sentences"],
+        "additionalProperties": False,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,16 @@ class DraftSentence:
     kind: Literal["fact", "advice", "frame"] = "fact"
 
 
+@dataclass(frozen=True, slots=True)
+class FailedSentence:
+    """What the verifier did not let through, and why."""
+
+    text: str
+    keys: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+Count = Callable[[int, int], None]  # tokens in, tokens out
 Drafts = asyncio.Queue[DraftSentence | None]  # None: no more to come
 Messages = list[tuple[str, str]]  # role and text
 
@@ -75,7 +85,7 @@ Messages = list[tuple[str, str]]  # role and text
 class ModelWriter:
     def __init__(self, model: BaseChatModel, prompts: Prompts, timeout_s: float) -> None:
         self._model = model
-        self._structured = _structured(model)
+        self._in_words = False  # the server does not know structured output: the prompt asks for the same JSON in words
         self._prompts = prompts
         self._timeout_s = timeout_s
 
@@ -87,8 +97,14 @@ class ModelWriter:
         history: Sequence[Turn] = (),
         profile: Profile | None = None,
         language: str = "en",
+        failed: Sequence[FailedSentence] = (),
+        count: Count = lambda *_: None,
     ) -> AsyncGenerator[DraftSentence, None]:
         """Each sentence as soon as the model has finished it; none at all when there is no answer in the evidence.
+
+        Args:
+            failed: what it wrote before and could not be verified, to be mended or left out.
+            count: told the tokens of each request, in and out, as the provider counted them, else estimated.
 
         Closing the iterator, or cancelling the task that reads it, closes the connection to the model.
 
@@ -99,10 +115,10 @@ class ModelWriter:
         offered = {item.key: item for item in evidence if not gives_orders(item.chunk.text)}
         if not offered:
             return
-        messages = self._messages(question, offered, history, profile, language)
+        messages = self._messages(question, offered, history, profile, language, failed)
         drafts: Drafts = asyncio.Queue()
         # A task of its own: the time limit must not strike while the reader of this iterator works on a sentence.
-        task = asyncio.create_task(self._fill(drafts, messages, offered))
+        task = asyncio.create_task(self._fill(drafts, messages, offered, count))
         try:
             while (draft := await drafts.get()) is not None:
                 yield draft
@@ -112,22 +128,24 @@ class ModelWriter:
             await asyncio.gather(task, return_exceptions=True)
 
     def _messages(
-        self, question: str, offered: dict[str, Evidence], history: Sequence[Turn], profile: Profile | None, language: str
-    ) -> Messages:
+        self, question: str, offered: dict[str, Evidence], history: Sequence[Turn], profile: Profile | None, language: str,
+        failed: Sequence[FailedSentence],
+    ) -> Messages:  # fmt: skip
         user = self._prompts.render(
             "answer.user",
-            question=_data(question[:MAX_QUESTION_CHARS]),
-            evidence=[_shown(item) for item in offered.values()],
-            history=[{"role": turn.role, "text": _data(turn.text[:MAX_TURN_CHARS])} for turn in history[-MAX_TURNS:]],
-            profile={k: _data(str(v)) for k, v in profile.model_dump(exclude_none=True).items()} if profile else {},
+            question=data(question[:MAX_QUESTION_CHARS]),
+            evidence=[shown(item) for item in offered.values()],
+            history=[{"role": turn.role, "text": data(turn.text[:MAX_TURN_CHARS])} for turn in history[-MAX_TURNS:]],
+            profile={k: data(str(v)) for k, v in profile.model_dump(exclude_none=True).items()} if profile else {},
             language=language if re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})?", language) else "en",
+            failed=[{"text": data(item.text), "keys": ", ".join(item.keys), "reasons": data("; ".join(item.reasons))} for item in failed],
         )
         return [("system", self._prompts.render("answer.system")), ("user", user)]
 
-    async def _fill(self, drafts: Drafts, messages: Messages, offered: dict[str, Evidence]) -> None:
+    async def _fill(self, drafts: Drafts, messages: Messages, offered: dict[str, Evidence], count: Count) -> None:
         """Puts the draft sentences, then None, within the time limit."""
         deadline = asyncio.get_running_loop().time() + self._timeout_s
-        work = asyncio.create_task(self._try_twice(drafts, messages, offered, deadline))
+        work = asyncio.create_task(self._try_twice(drafts, messages, offered, deadline, count))
         try:
             done, _ = await asyncio.wait([work], timeout=self._timeout_s)
             if not done:
@@ -138,14 +156,20 @@ class ModelWriter:
             await _stop(work)
             drafts.put_nowait(None)
 
-    async def _try_twice(self, drafts: Drafts, messages: Messages, offered: dict[str, Evidence], deadline: float) -> None:
-        model = self._structured or self._model
+    async def _try_twice(
+        self, drafts: Drafts, messages: Messages, offered: dict[str, Evidence], deadline: float, count: Count
+    ) -> None:  # fmt: skip
+        structured = None if self._in_words else _structured(self._model, list(offered))
+        model = structured or self._model
         for last in (False, True):
             reading = Reading(offered)
             try:
-                await self._read(model, messages, reading, drafts)
-                if model is self._model:
-                    self._structured = None
+                try:
+                    await self._read(model, messages, reading, drafts)
+                finally:
+                    if reading.begun:
+                        count(*tokens_of(reading.usage, sum(len(text) for _, text in messages), reading.characters))
+                self._in_words = model is self._model
                 return
             except ModelFailed as error:
                 log.warning("The chat model gave no usable reply: %s.", error.reason)
@@ -158,7 +182,7 @@ class ModelWriter:
                 if last or reading.begun:
                     raise ModelFailed(reason) from None
                 if status in (400, 422) and model is not self._model:
-                    model = self._model  # perhaps the server does not know structured output: the prompt asks for the same JSON in words
+                    model = self._model  # perhaps it does not know structured output
                     continue
                 wait = _wait(error, status, reason)
                 if wait is None or asyncio.get_running_loop().time() + wait >= deadline:
@@ -184,6 +208,7 @@ class Reading:
 
     def __init__(self, offered: dict[str, Evidence]) -> None:
         self._offered = offered
+        self._by_quote = {_said(item.quote): key for key, item in offered.items()}  # small models repeat a quote in the place of its key
         self._buffer = ""
         self._inside = False  # the list of sentences is open
         self._closed = False  # it was closed
@@ -193,6 +218,8 @@ class Reading:
         self._call: int | str | None = None  # index of the tool call that is read
         self._sentences = self._words = 0
         self.begun = False  # something of the reply has arrived
+        self.characters = 0
+        self.usage: dict[str, Any] | None = None  # tokens as the provider counted them
 
     @property
     def done(self) -> bool:
@@ -216,7 +243,10 @@ class Reading:
             self._ended = "length"
         if self._ended in _REFUSED:
             raise ModelFailed("refused")
-        self._buffer += self._piece(chunk)
+        self.usage = getattr(chunk, "usage_metadata", None) or self.usage
+        piece = self._piece(chunk)
+        self.characters += len(piece)
+        self._buffer += piece
         self.begun = self.begun or bool(self._buffer)
         yield from self._complete()
 
@@ -260,7 +290,7 @@ class Reading:
         text, keys = item.get("text"), item.get("evidence", [])
         if not isinstance(text, str) or not isinstance(keys, list):
             raise ModelFailed("garbage")
-        named = dict.fromkeys(str(key).strip(" []()⟦⟧").lower() for key in keys)
+        named = dict.fromkeys(self._by_quote.get(_said(str(key))) or str(key).strip(" []()⟦⟧").lower() for key in keys)
         valid = tuple(key for key in named if key in self._offered)[:MAX_KEYS]
         text = _said(text)
         if _ADDRESS.search(text):
@@ -309,13 +339,13 @@ _BULLET = re.compile(r"^\s*(?:[-*•#>]+|\d{1,2}[.)])\s+")
 _MONTHS = "January February March April May June July August September October November December".split()
 
 
-def _structured(model: BaseChatModel) -> Runnable[Any, Any] | None:
+def _structured(model: BaseChatModel, keys: Sequence[str]) -> Runnable[Any, Any] | None:
     """The model bound to the schema in the way its provider prefers (JSON schema, tool call), without LangChain's parser behind it.
 
     The parser is left out because it repairs a cut reply in silence, so a truncated one could not be told from a whole one.
     """
     try:
-        chain: Any = model.with_structured_output(SCHEMA)
+        chain: Any = model.with_structured_output(schema(keys))
     except (NotImplementedError, ValueError, TypeError):
         return None
     first = getattr(chain, "first", None)
@@ -335,29 +365,29 @@ async def _stop(task: asyncio.Task[None]) -> None:
         task.exception()  # seen
 
 
-def _data(text: str) -> str:
+def data(text: str) -> str:
     """Text from outside, without the marks that delimit blocks and without characters nobody sees."""
     text = text.translate(_MARKS)
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cs"))
 
 
-def _shown(item: Evidence) -> dict[str, object]:
+def shown(item: Evidence) -> dict[str, object]:
     dates = [fact.as_of for fact in item.facts] or [item.chunk.as_of]
     header = next((line for line in item.context if line.lstrip().startswith("|")), "")
     return {
         "key": item.key,
-        "place": _data(" > ".join(part for part in item.chunk.heading if part)).replace("\n", " "),
+        "place": data(" > ".join(part for part in item.chunk.heading if part)).replace("\n", " "),
         "as_of": _month(min(dates)) if "unknown" not in dates else "",
         "volatile": any(fact.volatile for fact in item.facts) or (not item.facts and item.chunk.volatile),
-        "header": _data(header),
-        "quote": _data(item.quote),
+        "header": data(header),
+        "quote": data(item.quote),
     }
 
 
 def _month(date: str) -> str:
     """ "2026-07" and "2026-07-31" are "July 2026"; a year stays a year."""
     match = re.fullmatch(r"(\d{4})-(\d{2})(?:-\d{2})?", date)
-    return f"{_MONTHS[int(match[2]) - 1]} {match[1]}" if match and 1 <= int(match[2]) <= 12 else _data(date)
+    return f"{_MONTHS[int(match[2]) - 1]} {match[1]}" if match and 1 <= int(match[2]) <= 12 else data(date)
 
 
 def _said(text: str) -> str:
@@ -402,6 +432,11 @@ def _reason(error: BaseException, status: int | None, *, begun: bool) -> str:
     if names & {"APIConnectionError", "TransportError", "ConnectionError"}:
         return "truncated" if begun else "unreachable"
     return "garbage"
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a model failed, in one word of `ModelFailed`."""
+    return _reason(error, _status(error), begun=False)
 
 
 def _wait(error: BaseException, status: int | None, reason: str) -> float | None:

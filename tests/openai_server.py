@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -53,6 +53,9 @@ class OpenAIServer:
 
     def __init__(self, script: str | list[str] = "good", port: int = 0) -> None:
         self.script = script
+        self.looks: list[dict[str, Any]] = []  # calls of tools it makes when it is offered some, one a request: {"name", "arguments"}
+        self.look_script = ""  # how it behaves then: a status, "silent", or "" for as it should
+        self.translates: Callable[[str], str | None] = lambda sentence: sentence  # what it makes of each; None: leaves it out
         self.says: list[dict[str, Any]] | None = None  # for "good" and its kin: these sentences instead of quotes
         self.pause_s = 0.01
         self.retry_after: str | None = None
@@ -95,7 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.owner.requests.append(body)
         self.owner.keys.append(self.headers.get("Authorization", ""))
-        script = self.owner.next_script()
+        looking = any(tool["function"]["name"] == "search_guides" for tool in body.get("tools", []))
+        translating = "Translate each into" in str(body["messages"][-1]["content"])
+        script = self.owner.look_script if looking else self.owner.next_script()
         try:
             if not self.path.endswith("/chat/completions"):
                 self._error(404, "no such route")
@@ -103,6 +108,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self._error(400, "response_format is not supported by this server")
             elif script.isdigit():
                 self._error(int(script), f"Incorrect request with {self.headers.get('Authorization')}")
+            elif translating and script in SCRIPTS and script not in ("silent", "reset", "wrong_type"):
+                self._translate(body)
+            elif looking and not script:
+                self._look(body)
             elif script == "reset":
                 self.connection.shutdown(socket.SHUT_RDWR)
                 self.close_connection = True
@@ -144,6 +153,25 @@ class _Handler(BaseHTTPRequestHandler):
             if select.select([self.connection], [], [], 0.02)[0] and not self.connection.recv(1, socket.MSG_PEEK):
                 raise ConnectionResetError
         self.close_connection = True
+
+    def _look(self, body: dict[str, Any]) -> None:
+        """The next call of a tool, or the word that there is enough."""
+        message: dict[str, Any] = {"role": "assistant", "content": "ready"}
+        if self.owner.looks:
+            call = self.owner.looks.pop(0)
+            function = {"name": call["name"], "arguments": json.dumps(call["arguments"])}
+            message = {"role": "assistant", "content": None, "tool_calls": [{"id": "call_1", "type": "function", "function": function}]}
+        choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if message["content"] is None else "stop"}
+        usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+        self._whole(json.dumps({**_frame(body), "object": "chat.completion", "choices": [choice], "usage": usage}))
+
+    def _translate(self, body: dict[str, Any]) -> None:
+        asked = re.findall(r"⟦(\d+)⟧(.*?)⟦/\1⟧", body["messages"][-1]["content"], re.S)
+        made = [{"n": int(n), "text": text} for n, sentence in asked if (text := self.owner.translates(sentence)) is not None]
+        message = {"role": "assistant", "content": json.dumps({"sentences": made}, ensure_ascii=False)}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 50, "completion_tokens": 20, "total_tokens": 70}
+        self._whole(json.dumps({**_frame(body), "object": "chat.completion", "choices": [choice], "usage": usage}))
 
     # -- protocol --------------------------------------------------------------------------------------------------
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from langchain_core.embeddings import Embeddings
 
-from bot.embedding import MAX_TOKENS, OnnxEmbedder, open_embedder
-from bot.errors import SettingsError, WeightsError
+from bot.embedding import MAX_TOKENS, OnnxEmbedder, as_langchain, open_embedder
+from bot.errors import WeightsError
 
 TEXTS = [
     "Do I need Step 3 for an H-1B visa?",
@@ -83,18 +84,6 @@ def test_odd_characters_make_a_vector(embedder: OnnxEmbedder) -> None:
     assert np.isfinite(vectors).all()
 
 
-def test_langchain_gets_the_same_vectors(embedder: OnnxEmbedder) -> None:
-    expected = embedder.embed(TEXTS[:2])
-    assert np.allclose(embedder.embed_documents(TEXTS[:2]), expected, atol=1e-6)
-    assert np.allclose(embedder.embed_query(TEXTS[0]), expected[0], atol=1e-5)
-
-
-@pytest.mark.parametrize("name", ["", "gte-smal", "sentence-transformers:", "openai:text-embedding-3-small"])
-def test_an_unknown_name_is_refused_with_those_that_are_known(name: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="gte-small, all-MiniLM-L6-v2, or sentence-transformers:"):
-        open_embedder(name, tmp_path, offline=True)
-
-
 def test_missing_files_say_how_to_place_them(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="by hand"):
         open_embedder("gte-small", tmp_path, offline=True)
@@ -116,3 +105,10 @@ def test_the_default_runtime_never_imports_torch() -> None:
     heavy = {"torch", "transformers", "sentence_transformers"}
     code = f"import sys, bot.bootstrap, onnxruntime, tokenizers; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_langchains_parts_can_use_an_embedder(embedder: OnnxEmbedder) -> None:
+    found = as_langchain(embedder)
+    assert isinstance(found, Embeddings)
+    documents = found.embed_documents(["a visa", "a fee"])
+    assert np.allclose(documents, embedder.embed(["a visa", "a fee"])) and np.allclose(found.embed_query("a fee"), documents[1], atol=1e-5)

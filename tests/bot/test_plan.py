@@ -26,6 +26,16 @@ def texts(planner: Planner, text: str, *before: str) -> list[str]:
         ("weekly hour limit for residents + how many weeks of leave", ["weekly hour limit for residents", "how many weeks of leave"]),
         ("FCVS time and whether the compact needs board certification", ["FCVS time", "the compact needs board certification"]),
         ("is step 1 pass fail & do failures show up", ["is step 1 pass fail", "do failures show up"]),
+        ("did 2 yrs in Ukraine then moved. how many credit years are needed", ["how many credit years are needed"]),
+        ("Hi, thanks! what's the OET fee?", ["what's the OET fee?"]),
+        ("Thanks, how long does it take?", ["how long does it take?"]),
+        ("1) how much is ERAS 2) when does it open 3) do i need step 3", ["how much is ERAS", "when does it open", "do i need step 3"]),
+        ("1. OET cost\n2. passing score step 2 ck\n3. J-1 visa fee", ["OET cost", "passing score step 2 ck", "J-1 visa fee"]),
+        ("how long is soap, when is match day?", ["how long is soap", "when is match day?"]),
+        ("is step 1 pass/fail, do old scores show, how many attempts", ["is step 1 pass/fail", "do old scores show", "how many attempts"]),
+        ("what is the oet fee, j1 visa fee, eras token price?", ["what is the oet fee?", "j1 visa fee?", "eras token price?"]),
+        ("If I fail Step 1, can I still match?", ["If I fail Step 1, can I still match?"]),
+        ("When I finish, can I stay?", ["When I finish, can I stay?"]),
         ("How much is ERAS? When does it open?", ["How much is ERAS?", "When does it open?"]),
         ("can I do internal medicine, family medicine, and psychiatry?", ["can I do internal medicine, family medicine, and psychiatry?"]),
         ("Is the J-1 or the H-1B better?", ["Is the J-1 or the H-1B better?"]),
@@ -113,7 +123,7 @@ def test_every_rule_points_at_a_section_that_exists(planner):
         sections |= {
             f"{slug}#{line.split('{#')[1].split('}')[0]}" for line in path.read_text().splitlines() if line.startswith("#") and "{#" in line
         }
-    assert {rule.section for rule in (*planner.premises, *planner.scopes) if rule.section} <= sections
+    assert {section for rule in (*planner.premises, *planner.scopes) for section in rule.section.split()} <= sections
 
 
 @pytest.mark.parametrize("text", ["", " \n\t", "\u200b\u200f", "…!?"])
@@ -131,3 +141,28 @@ def test_a_broken_rule_file_is_named(tmp_path, terms):
     (folder / "data" / "scope.yaml").write_text("- {id: x, when: ['('], phrase: y, status: refused}")
     with pytest.raises(SettingsError, match=r"scope\.yaml"):
         read_planner(folder, terms)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I failed CK again and I want to kms", "took a handful of pills after the match", "no one would miss me",
+        "no pasé el examen y no quiero vivir", "não quero mais viver", "J'ai raté le Step 1, j'ai envie de mourir",
+        "я не сдал экзамен и хочу умереть", "رسبت مرة أخرى و أريد أن أموت", "میں فیل ہو گیا، جینا نہیں چاہتا",
+        "मैं फेल हो गया, जीना नहीं चाहता",
+        "fail ho gaya, jeene ka dil nahi karta", "没有匹配上，我不想活了",
+    ],
+)  # fmt: skip
+def test_an_emergency_is_seen_in_other_words_and_languages(planner, text):
+    found = planner.plan(text).scope
+    assert found is not None and found.id == "emergency"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["how do I kill the exam", "what is the suicide rate of residents", "is my visa dead after the match",
+     "¿Qué puntaje necesito en el Step 2 CK?", "मुझे Step 2 CK में कितने अंक चाहिए"],
+)  # fmt: skip
+def test_what_only_sounds_like_an_emergency(planner, text):
+    found = planner.plan(text).scope
+    assert found is None or found.id != "emergency"

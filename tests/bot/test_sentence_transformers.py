@@ -33,7 +33,7 @@ vectors = embedder.embed(texts)
 json.dump({
     'vectors': vectors.tolist(), 'dtype': str(vectors.dtype), 'none': list(embedder.embed([]).shape),
     'fingerprint': embedder.fingerprint, 'dimensions': embedder.dimensions, 'max_tokens': embedder.max_tokens,
-    'tokens': embedder.count_tokens(texts), 'query': embedder.embed_query(texts[0]),
+    'tokens': embedder.count_tokens(texts), 'query': embedder.embed(texts[:1])[0].tolist(),
 }, sys.stdout)
 """
 

@@ -92,6 +92,20 @@ async def test_a_server_without_structured_output_is_asked_in_words_and_remember
     assert ["response_format" in body for body in server.requests] == [True, False, False]
 
 
+async def test_only_keys_that_were_offered_are_valid():
+    with OpenAIServer("good") as server:
+        await read(writer(server).write("Which visa?", EVIDENCE))
+    sentence = server.requests[0]["response_format"]["json_schema"]["schema"]["properties"]["sentences"]["items"]
+    assert sentence["properties"]["evidence"]["items"]["enum"] == KEYS
+
+
+async def test_a_quote_in_the_place_of_its_key_names_it():
+    with OpenAIServer("good") as server:
+        server.says = [{"text": "The fee is 220 dollars.", "evidence": [EVIDENCE[2].quote, "The fee is high."]}]
+        drafts, _ = await read(writer(server).write("Which visa?", EVIDENCE))
+    assert [d.keys for d in drafts] == [(KEYS[2],)]
+
+
 async def test_no_answer_in_the_evidence_is_no_failure():
     with OpenAIServer("nothing") as server:
         assert await read(writer(server).write("Which visa?", EVIDENCE)) == ([], "")

@@ -1,0 +1,167 @@
+"""What the advisor is made of, and the index in use."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bot.accounts import Accounts
+from bot.agent import Agent
+from bot.bearing import Bearing
+from bot.collector import paused
+from bot.courtesy import Courtesy
+from bot.drafts import Drafts
+from bot.embedding import Embedder
+from bot.errors import SettingsError
+from bot.inbox import Inbox
+from bot.index import load_index, stored_version
+from bot.kinds import Kinds, read_kinds
+from bot.language import Languages
+from bot.macros import Macros
+from bot.notes import Notes
+from bot.plan import Part, Planner
+from bot.profile import ProfileReader
+from bot.prompts import Prompts
+from bot.retrieve import Found, Retriever
+from bot.rewriter import Rewriter
+from bot.rows import TablePage, Tables
+from bot.settings import ROOT
+from bot.spent import Budget
+from bot.store import Store
+from bot.terms import Terms
+from bot.tools.choose import Chooser
+from bot.translate import Translator
+from bot.vectors import SnapshotMissing, Vectors
+from bot.verify import Polarity, Verifier
+from bot.words import Words
+from bot.work import GuidePage, Room, Search, Work
+from bot.worker import Batch, Worker
+from bot.writer import ModelWriter
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN_S = 1.0
+"""How often at most the database is asked whether another index version is in use."""
+
+
+class Parts:
+    """Built once; shared by the halves of the advisor."""
+
+    def __init__(
+        self, *, engine: AsyncEngine, store: Store, vectors: Vectors, embedder: Embedder, terms: Terms, polarity: Polarity,
+        planner: Planner, prompts: Prompts, chooser: Chooser | None = None, bearing: Bearing | None = None,
+        languages: Languages | None = None, weights: Path | None = None,
+        writer: ModelWriter | None = None, agent: Agent | None = None, translator: Translator | None = None,
+        budget: Budget | None = None, model: str | None = None, collection: str = "default", chunker: str | None = None,
+        reread: Callable[[], Words] | None = None,
+        today: Callable[[], dt.date] = dt.date.today, accounts: Accounts | None = None, rewriter: Rewriter | None = None,
+    ) -> None:  # fmt: skip
+        self.engine = engine
+        self.store = store
+        self.accounts = accounts or Accounts(engine)
+        self.audit = self.accounts.audit
+        self.inbox = Inbox(engine, store, self.audit, today)
+        self._vectors = vectors
+        self._embedder = embedder
+        self._terms = terms
+        self._polarity = polarity
+        self._planner = planner
+        self._chooser = chooser
+        self._bearing = bearing or Bearing(terms)
+        self._languages = languages or Languages(ROOT / "knowledge" / "data" / "languages", terms)
+        self._weights = weights or ROOT / "knowledge" / "data" / "weights.yaml"
+        self._prompts = prompts
+        self._writer = writer
+        self._agent = agent
+        self._translator = translator
+        self._budget = budget or Budget()
+        self._model = model
+        self._collection = collection
+        self._chunker = chunker
+        self._reread = reread
+        self._today = today
+        self._worker = Worker()
+        self._weighed: Callable[[], Kinds | None] = read_kinds
+        self._verifier = Verifier(terms, embedder.embed, polarity)
+        self._profiles = ProfileReader(terms)
+        self._courtesy = self._courtesies()
+        self._rewriter = rewriter or Rewriter(None, prompts, 0)
+        self.drafts, self.notes, self.macros = Drafts(engine, self.audit), Notes(engine), Macros(engine)
+        self._rooms: dict[str, Room] = {}
+        self._opening = asyncio.Lock()
+        self._busy: OrderedDict[str, asyncio.Lock] = OrderedDict()
+        self._pages: tuple[str, dict[str, GuidePage]] = ("", {})
+        self._table_pages: tuple[str, list[TablePage]] = ("", [])
+
+    async def _find(self, work: Work, search: Search) -> list[Found]:
+        """Once more with the index loaded anew when its vectors are gone: the database may name newer ones, or brings them back."""
+        try:
+            return await work.room.batch.one(search)
+        except SnapshotMissing:
+            self._rooms.pop(work.room.index.collection, None)
+            work.room = await self._room(work.question.collection)
+            return await work.room.batch.one(search)
+
+    def _search(self, room: Retriever, searches: Sequence[Search]) -> list[list[Found]]:
+        """All parts of all questions that wait, with one call to the embedder and to Chroma for those that share k and filter."""
+        groups: dict[tuple[int, int], list[tuple[int, Part]]] = {}
+        for number, search in enumerate(searches):
+            for part in search.parts:
+                groups.setdefault((search.k, id(search.keep)), []).append((number, part))
+        result: list[list[Found]] = [[] for _ in searches]
+        for (k, _), members in groups.items():
+            keep = searches[members[0][0]].keep
+            found = room.find([room.query(part.text, about=part.about, context=part.context) for _, part in members], k, keep)
+            for (number, _), each in zip(members, found, strict=True):
+                result[number].append(each)
+        return result
+
+    async def _room(self, collection: str | None) -> Room:
+        name = collection or self._collection
+        room = self._rooms.get(name)
+        now = time.monotonic()
+        if room is not None and now - room.looked_at < LOOK_AGAIN_S:
+            return room
+        async with self._opening:
+            room = self._rooms.get(name)
+            if room is not None:
+                if now - room.looked_at < LOOK_AGAIN_S:
+                    return room
+                if await stored_version(self.engine, name) == room.index.meta["snapshot"]:
+                    room.looked_at = now
+                    return room
+            with paused():
+                index = await load_index(self.engine, self._vectors, name, self._embedder.fingerprint, self._chunker)
+                if room is not None and index.meta.get("words") != room.index.meta.get("words"):
+                    await self._read_words_anew()
+                retriever = await asyncio.to_thread(Retriever, index, self._terms, self._embedder.embed, self._polarity)
+            batch: Batch[Search, list[Found]] = Batch(self._worker, lambda searches: self._search(retriever, searches))
+            self._rooms[name] = room = Room(index, retriever, batch, Tables(index.table_rows, self._terms, self._weights), now)
+            return room
+
+    async def _read_words_anew(self) -> None:
+        """Word lists changed since the index before this one was made: the rooms are opened again with the new ones."""
+        if self._reread is None:
+            return
+        try:
+            words = await asyncio.to_thread(self._reread)
+        except SettingsError as error:
+            log.warning("The old word lists stay in use: %s", error)
+            return
+        self._terms, self._polarity, self._planner = words.terms, words.polarity, words.planner
+        self._chooser, self._bearing = words.chooser, words.bearing
+        self._languages, self._weights = words.languages, words.weights
+        self._verifier = Verifier(words.terms, self._embedder.embed, words.polarity)
+        self._profiles = ProfileReader(words.terms)
+        self._courtesy = self._courtesies()
+        self._rooms.clear()
+
+    def _courtesies(self) -> Courtesy:
+        return Courtesy(self._terms, self._prompts.phrases("say", "letter"))

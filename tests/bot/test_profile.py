@@ -1,0 +1,90 @@
+"""What is noted of an applicant: only what they say of themselves. The messages are data, labelled by hand."""
+
+import datetime as dt
+import time
+
+import pytest
+import yaml
+
+from bot.answer import Profile
+from bot.evaluate import GOLDEN
+from bot.profile import ProfileReader, contradictions, free_of_visa, merged
+
+TODAY = dt.date(2026, 11, 1)
+MESSAGES = yaml.safe_load((GOLDEN / "profile" / "messages.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def reader(terms):
+    return ProfileReader(terms)
+
+
+def items(fields):
+    return {(name, repr(value)) for name, value in fields.items()}
+
+
+def measured(reader, messages):
+    right = noted = labelled = 0
+    wrong = []
+    for message in messages:
+        told = reader.read(message["text"], Profile(**message.get("known", {})), TODAY)
+        found, wanted = items(told.fields), items(message["tells"])
+        right, noted, labelled = right + len(found & wanted), noted + len(found), labelled + len(wanted)
+        if found != wanted or {p.field for p in told.problems} != set(message.get("problems", [])):
+            wrong.append((message["text"], sorted(found - wanted), sorted(wanted - found), told.problems))
+    return right / noted, right / labelled, wrong
+
+
+def test_there_are_enough_messages_to_measure_on():
+    assert len(MESSAGES) >= 120 and sum(not m["tells"] for m in MESSAGES) >= 40
+
+
+@pytest.mark.parametrize(("name", "part", "recall"), [("all", slice(None), 0.93), ("held out", slice(-60, None), 0.85)])
+def test_what_is_noted_was_told(reader, name, part, recall):
+    precision, found, wrong = measured(reader, MESSAGES[part])
+    assert precision >= 0.97 and found >= recall, f"{name}: {precision:.3f} {found:.3f}\n" + "\n".join(map(str, wrong))
+
+
+def told(reader, text, known=None):
+    found = reader.read(text, known, TODAY)
+    return merged(known, found)[0], found.problems
+
+
+@pytest.mark.parametrize(("text", "noted"), [
+    ("i'm a US-IMG, ck 230", {"citizenship": "United States", "step2ck": 230}),
+    ("US IMG, yog 2021, ck 236", {"citizenship": "United States", "graduation_year": 2021, "step2ck": 236}),
+    ("got my green card so I'm now a US IMG, what's the US IMG advantage for me", {"us_work_authorization": True}),
+    ("What is the match rate of US IMGs in 2025?", {}), ("Do programs prefer a US IMG over a non-US IMG with 250?", {}),
+])  # fmt: skip
+def test_who_only_speaks_of_us_imgs_or_has_a_green_card_is_no_citizen(reader, text, noted):
+    assert reader.read(text, Profile(), TODAY).fields == noted
+
+
+def test_what_cannot_be_so_names_field_and_range_and_the_rest_is_kept(reader):
+    profile, problems = told(reader, "Step 2 CK 400, need visa, graduated 2016", Profile(states=["Ohio"]))
+    assert profile == Profile(states=["Ohio"], visa_needed=True, graduation_year=2016)
+    assert [(p.kind, p.field, p.said, p.allowed) for p in problems] == [("range", "step2ck", "400", "1 to 300")]
+
+
+def test_of_two_values_none_is_guessed(reader):
+    profile, problems = told(reader, "I graduated in 2015. YOG 2017.", Profile(step2ck=240))
+    assert profile == Profile(step2ck=240) and [p.kind for p in problems] == ["two"]
+
+
+def test_what_does_not_go_together_is_said_and_both_are_kept(reader):
+    profile, _ = told(reader, "I am a US citizen and I need a visa")
+    assert profile.visa_needed is True and profile.citizenship == "United States"
+    assert [p.field for p in contradictions(profile)] == ["visa_needed"]
+    assert not contradictions(Profile(visa_needed=True, citizenship="India")) and not contradictions(Profile(visa_needed=False))
+
+
+def test_who_needs_no_visa(reader):
+    assert free_of_visa(Profile()) is None
+    assert free_of_visa(Profile(citizenship="United States")) and free_of_visa(Profile(us_work_authorization=True))
+    assert free_of_visa(Profile(citizenship="India", visa_needed=True)) is False
+
+
+def test_a_long_message_is_read_in_time(reader):
+    began = time.perf_counter()
+    reader.read("I graduated from a school in a year and need my step score for a visa in the us " * 95, None, TODAY)
+    assert time.perf_counter() - began < 2
