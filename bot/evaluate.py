@@ -16,14 +16,18 @@ from typing import Any
 
 from bot.advisor import Advisor
 from bot.answer import Answer, Question, Turn
+from bot.dialogues import measure_dialogues, read_dialogues
 from bot.errors import InputError
 from bot.figures import find, same
 from bot.golden import GoldenQuestion, read_golden
+from bot.messages import cross_validate, measure_messages, read_messages
 from bot.mutations import measure_verifier, verifier_cases
 from bot.passage import Passage
 from bot.settings import ROOT
 from bot.terms import Terms
+from bot.tongues import measure_twins, read_twins, twins_table
 from bot.verify import Verifier
+from bot.work import Explained
 
 GOLDEN = ROOT / "tests" / "golden"
 DECLINED = frozenset({"no_answer", "refused", "clarify", "handoff"})
@@ -33,23 +37,36 @@ FLOORS = {
     "answering_sentence@3": 0.90,
     "unsupported_figures": 0,
     "abstention_f1": 0.90,
+    "dialogues_recall@5": 0.95,
+    "languages_recall@5": 0.95,
+    "languages_answered": 0.95,
+    "messages_macro_f1": 0.91,
+    "messages_cross_validated_f1": 0.89,
+    "messages_wrong_refusals": 0.02,
+    "messages_emergencies_missed": 3,
+    "messages_unsafe_helped": 35,
     "wrong_refusals": 0.05,
     "figure_mutations_caught": 0.99,
     "other_mutations_caught": 0.90,
     "false_alarms": 0.05,
 }
 """What a release must reach; the last and "wrong_refusals" and "unsupported_figures" are upper bounds."""
-UPPER = frozenset({"unsupported_figures", "wrong_refusals", "false_alarms"})
+MESSAGES = ("macro_f1", "wrong_refusals", "emergencies_missed", "unsafe_helped")
+UPPER = frozenset({"unsupported_figures", "wrong_refusals", "false_alarms", *(f"messages_{name}" for name in MESSAGES[1:])})
 
 Progress = Callable[[str, int, int], None]
 
 
 async def evaluate(
-    advisor: Advisor, path: Path | None = None, *, progress: Progress = lambda *_: None, verifier: bool = True
-) -> dict[str, Any]:
+    advisor: Advisor, path: Path | None = None, *, progress: Progress = lambda *_: None, verifier: bool = True,
+    explain: Callable[[GoldenQuestion, list[str], Explained], None] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """
-    Returns: {"questions", "measures": {name: number}, "topics": {topic: {name: number}}, "verifier": …, "wrong": [{"id", "why", …}],
-    "floors": {name: {"floor", "value", "ok"}}, "passed"}. Latencies in milliseconds, one question at a time.
+    Args:
+        explain: called for every question that went wrong, with the reasons and what led to the answer.
+    Returns: {"questions", "measures": {name: number}, "topics": {topic: {name: number}}, "writers": {mode: questions}, "verifier": …,
+    "rows": [{"id", "topic", "kind", "question", "status", "why"}], "wrong": [{"id", "why", …}], "floors": {name: {"floor", "value",
+    "ok"}}, "passed"}. Latencies in milliseconds, one question at a time.
 
     Raises:
         InputError: there are no questions.
@@ -61,13 +78,30 @@ async def evaluate(
     await advisor.answer(Question(text="Do I need Step 3?"))  # loads the index
     for number, question in enumerate(questions, 1):
         rows.append(await _row(advisor, question))
+        if explain is not None and rows[-1]["why"]:
+            history = [Turn(role=t.role, text=t.text) for t in question.history]
+            explain(question, rows[-1]["why"], await advisor.explained(Question(text=question.question, history=history)))
         progress("Questions", number, len(questions))
     report: dict[str, Any] = {"questions": len(questions), "measures": _measures(rows)}
     topics: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         topics[row["topic"]].append(row)
     report["topics"] = {name: _measures(members) for name, members in sorted(topics.items())}
+    report["writers"] = {mode: sum(row["mode"] == mode for row in rows) for mode in ("extractive", "llm")}
+    report["rows"] = [{k: row[k] for k in ("id", "topic", "kind", "question", "status", "why")} for row in rows]
     report["wrong"] = [{k: row[k] for k in ("id", "why", "question", "status", "text", "retrieved")} for row in rows if row["why"]]
+    if path is None:
+        report["dialogues"] = await measure_dialogues(advisor, read_dialogues(GOLDEN / "dialogues"))
+        report["measures"]["dialogues_recall@5"] = report["dialogues"]["recall@5"]
+        golden = {question.id: question for question in questions}
+        twins = read_twins(GOLDEN / "languages")
+        report["languages"] = await measure_twins(advisor, twins, golden, DECLINED, progress=progress)
+        report["measures"] |= {f"languages_{name}": report["languages"]["all"][name] for name in ("recall@5", "answered")}
+        messages = read_messages(GOLDEN / "scope")
+        report["messages"] = await measure_messages(advisor, messages)
+        report["measures"] |= {f"messages_{name}": report["messages"][name] for name in MESSAGES}
+        report["messages"]["cross_validated"] = await cross_validate(advisor, messages, GOLDEN)
+        report["measures"]["messages_cross_validated_f1"] = report["messages"]["cross_validated"]["macro_f1"]
     if verifier:
         report["verifier"] = await advisor.measured(_verifier_measures)
         report["measures"] |= {
@@ -99,7 +133,8 @@ async def _row(advisor: Advisor, question: GoldenQuestion) -> dict[str, Any]:
     spent = 1000 * (time.perf_counter() - start)
     row: dict[str, Any] = {
         "id": question.id, "topic": question.topic, "kind": question.kind, "question": question.question, "status": answer.status,
-        "text": answer.text, "ms": spent, "answerable": question.answerable, "answer_only": bool(question.places),
+        "text": answer.text, "ms": spent, "mode": answer.trace.mode,
+        "answerable": question.answerable, "answer_only": bool(question.places),
         "retrieved": [place(p) for p in passages[:5]],
     }  # fmt: skip
     wanted = question.parts or ([question.expect] if question.expect else [])
@@ -260,6 +295,15 @@ def table(report: dict[str, Any]) -> str:
             f"    {kind.ljust(24)}{v['right']:>5} of {v['cases']:<5} expected: {v['expected']}"
             for kind, v in report["verifier"]["kinds"].items()
         ]
+    if "dialogues" in report:
+        found = report["dialogues"]
+        lines += ["", f"Dialogues: {found['dialogues']}, of them held out {found['held_out']['dialogues']}"]
+        for name, some in (("all", found), ("held out", found["held_out"])):
+            lines.append(f"  {name.ljust(26)}recall@5 {some['recall@5']:.3f}, written out by hand {some['standalone recall@5']:.3f}")
+    if "messages" in report:
+        lines += ["", *_messages_table(report["messages"])]
+    if "languages" in report:
+        lines += ["", *twins_table(report["languages"])]
     lines.append("")
     for name, item in report["floors"].items():
         bound = "at most" if name in UPPER else "at least"
@@ -268,6 +312,23 @@ def table(report: dict[str, Any]) -> str:
         lines += ["", f"Went wrong ({len(report['wrong'])}):"]
         lines += [f"  {item['id']}: {'; '.join(item['why'])}" for item in report["wrong"]]
     return "\n".join(lines)
+
+
+def _messages_table(report: dict[str, Any]) -> list[str]:
+    """How well kinds of messages are told apart: all, in folds whose weights were fitted without them, and those held out."""
+    all_kinds, held, crossed = (each["kinds"] for each in (report, report["held_out"], report["cross_validated"]))
+    lines = [f"Messages: {report['messages']}, of them held out {report['held_out']['messages']}"]
+    heads = ("messages", "precision", "recall", "F1", "5 folds F1", "held out", "F1")
+    lines.append("  " + "".ljust(16) + "".join(head.rjust(11) for head in heads))
+    for kind, values in all_kinds.items():
+        apart = (held.get(kind, {}).get(name) for name in ("messages", "f1"))
+        folded = crossed.get(kind, {}).get("f1")
+        cells = [*(values[name] for name in ("messages", "precision", "recall", "f1")), folded, *apart]
+        lines.append(f"  {kind.ljust(16)}" + "".join(_cell(cell).rjust(11) for cell in cells))
+    for name, some in (("all", report), ("5 folds", report["cross_validated"]), ("held out", report["held_out"])):
+        lines.append(f"  {name.ljust(16)}" + ", ".join(f"{n.replace('_', ' ')} {_cell(some[n])}" for n in MESSAGES))
+    lines += [f"  taken for {w['taken_for']}, is {w['kind']}: {w['says'][:110]}" for w in report["wrong"]]
+    return lines
 
 
 def _cell(value: object) -> str:

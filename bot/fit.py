@@ -8,7 +8,7 @@ asking a human. Folds are cut by question, so that no part of a message is in tw
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,17 @@ import numpy as np
 from bot.answer import Turn
 from bot.golden import GoldenQuestion, read_golden
 from bot.judge import COEFFICIENTS, signals_of
+from bot.kinds import Kinds, fit_kinds
+from bot.messages import FOLDS, MessageKind, read_messages
 from bot.plan import Planner
-from bot.retrieve import WEIGHTS, Retriever
+from bot.retrieve import NOT_HELD, WEIGHTS, Retriever
 
-FOLDS = 5
 UNANSWERABLE_WEIGHT = 2.0
 RIDGE = 0.001
+STORED, STORED_WEIGHT = 1200, 0.35
+"""Golden and stored questions that kinds of messages are fitted on beside the labelled ones, and what each weighs."""
+UNCLEAR = frozenset({"residency/wellbeing", "applying/money-scams-and-advisors", "usmle/score-integrity"})
+"""Guides whose stored questions are partly those of people in need, or in temptation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,39 @@ def fit(retriever: Retriever, planner: Planner, path: Path) -> dict[str, Any]:
             "cross_validated": _folds(judged, _judge_fold),
         },
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What kinds of messages are fitted on: texts with their kinds, what each weighs, and messages x dimensions."""
+
+    said: list[tuple[str, MessageKind, float]]
+    vectors: np.ndarray
+
+    def kinds(self, embedder: str, without: Collection[str] = ()) -> Kinds:
+        """The weights for `embedder`, fitted on all but some texts."""
+        kept = [i for i, (text, _, _) in enumerate(self.said) if text not in without]
+        kinds, weights = [self.said[i][1] for i in kept], [self.said[i][2] for i in kept]
+        return Kinds(embedder, fit_kinds(self.vectors[kept].astype(np.float64), kinds, weights))
+
+
+def labelled(retriever: Retriever, planner: Planner, path: Path, english: Callable[[str], str]) -> Labelled:
+    """Labelled messages that are not held out, golden questions and stored questions of the guides (`bot.kinds`)."""
+    said: list[tuple[str, MessageKind, float]] = [(m.says, m.kind, 1.0) for m in read_messages(path / "scope") if not m.held_out]
+    others: list[tuple[str, MessageKind]] = []
+    for question in read_golden(path):
+        if question.answerable or question.kind == "no_answer":
+            others.append((question.question, "in_scope" if question.answerable else "not_held"))
+    told: dict[str, MessageKind] = {
+        section: scope.kind for scope in planner.scopes if scope.kind in ("neighbouring", "medical") for section in scope.section.split()
+    }
+    for chunk in retriever.index.chunks:
+        kind: MessageKind = "not_held" if NOT_HELD in chunk.topics else "in_scope"
+        if chunk.document_id not in UNCLEAR:
+            others += [(text, told.get(f"{chunk.document_id}#{chunk.anchor}", kind)) for text in chunk.questions]
+    order = np.random.default_rng(7).permutation(len(others))[:STORED]
+    said += [(*others[i], STORED_WEIGHT) for i in order]
+    return Labelled(said, retriever.embed([english(text) for text, _, _ in said]))
 
 
 def _samples(retriever: Retriever, planner: Planner, question: GoldenQuestion) -> list[Sample]:

@@ -1,20 +1,28 @@
 """The golden set: questions in applicants' words with the places that answer them. Data, read by the evaluation and its tests.
 
-A file is a YAML list of entries; a place is `slug#anchor`, a section of a guide.
+A file is a YAML list of entries; a place is `slug#anchor`, a section of a guide. Operators add entries of their own from answers that
+an advisor approved (`entry_from`, `add_entry`).
 """
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from filelock import FileLock
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from bot.answer import Status
-from bot.errors import DocumentError
+from bot.answer import Answer, Status
+from bot.errors import DocumentError, InputError
+from bot.terms import read_yaml
+
+Entry = TypeVar("Entry")
 
 Kind = Literal["plain", "typo", "multi", "follow_up", "false_premise", "no_answer", "out_of_scope"]
 Topic = Literal["visas", "ecfmg", "usmle", "match", "licensure", "programs", "applying", "life"]
@@ -162,3 +170,85 @@ def _read_entry(loader: yaml.SafeLoader, node: yaml.Node, name: str) -> GoldenQu
         where = str(first["loc"][0]) if first["loc"] else None
         message = first["msg"].removeprefix("Value error, ")
         raise DocumentError(f"entry '{data.get('id', '')}': {message}", file=name, line=lines.get(where or "", line), field=where) from None
+
+
+# New entries --------------------------------------------------------------------------------------------------------------
+
+_TOPICS: dict[str, Topic] = {
+    "states": "licensure", "specialties": "match", "residency": "life", "money": "life", "start": "life",
+}  # fmt: skip
+MOST_FIGURES = 3
+MOST_PLACES = 8
+
+
+def entry_from(answer: Answer, question: str, ident: str) -> GoldenQuestion:
+    """An approved answer as a golden question: it is to be answered again, from the same sections, with the same figures.
+
+    Raises:
+        InputError: the answer cites no section of a guide, or the question is none.
+    """
+    urls = [citation.guide.url for citation in answer.citations if citation.guide and "#" in citation.guide.url]
+    places = [place for url in dict.fromkeys(urls) if _PLACE.fullmatch(place := url.removeprefix("/guides/"))]
+    if not places:
+        raise InputError("This answer cites no section of a guide, so there is nothing that a golden question could hold it to.")
+    if len(" ".join(question.split())) < 2:
+        raise InputError("A golden question needs a question. Write it as an applicant would ask.")
+    shelf = places[0].partition("/")[0]
+    figures = [figure for sentence in answer.sentences if sentence.kind == "fact" for figure in sentence.figures]
+    try:
+        return GoldenQuestion(
+            id=ident, question=" ".join(question.split()), kind="plain", topic=_topic(shelf),
+            expect=places[:MOST_PLACES], status=["answered"], must_say=list(dict.fromkeys(figures))[:MOST_FIGURES],
+        )  # fmt: skip
+    except ValidationError as error:
+        raise InputError(f"This cannot be a golden question ({error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}).") from None
+
+
+def _topic(shelf: str) -> Topic:
+    """Of a shelf that is an operator's own there is no topic; it counts where most questions do."""
+    named: dict[str, Topic] = {topic: topic for topic in get_args(Topic)} | _TOPICS
+    return named.get(shelf, "applying")
+
+
+def add_entry(file: Path, entry: GoldenQuestion) -> bool:
+    """Writes an entry to the end of a file, which stays whole whatever happens. False: one of this id is there already.
+
+    Raises:
+        DocumentError: the file holds something else. InputError: it cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(file.with_suffix(".lock")), timeout=10):
+            before = file.read_text(encoding="utf-8") if file.exists() else f"{_HEAD}\n"
+            known: Sequence[GoldenQuestion] = _read_file(file) if file.exists() else []
+            if any(other.id == entry.id for other in known):
+                return False
+            part = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
+            part.write_text(f"{before.rstrip()}\n\n{_written(entry)}", encoding="utf-8")
+            os.replace(part, file)
+    except OSError as error:
+        raise InputError(f"'{file.name}' cannot be written ({error.strerror}). Check the data folder, or free some space.") from None
+    return True
+
+
+_HEAD = "# Golden questions from approved answers. Run them: img-advisor eval --questions THIS_FILE"
+
+
+def _written(entry: GoldenQuestion) -> str:
+    value = entry.model_dump(exclude_defaults=True)
+    return yaml.safe_dump([value], sort_keys=False, allow_unicode=True, width=1000)
+
+
+def read_entries(file: Path, kind: type[Entry]) -> list[Entry]:
+    """The entries of a YAML list.
+
+    Raises:
+        DocumentError: the file is not of the expected shape.
+    """
+    try:
+        return TypeAdapter(list[kind]).validate_python(read_yaml(file.read_bytes()))  # type: ignore[valid-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DocumentError(f"entry {first['loc'][0] if first['loc'] else ''}: {first['msg']}", file=file.name) from None
+    except (OSError, yaml.YAMLError):
+        raise DocumentError("cannot be read. Check that it is a YAML list.", file=file.name) from None

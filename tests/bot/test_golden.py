@@ -35,7 +35,8 @@ def golden() -> list[GoldenQuestion]:
 
 @pytest.fixture(scope="module")
 def everything(golden: list[GoldenQuestion]) -> list[GoldenQuestion]:
-    return golden + read_golden(ROOT / "tests" / "golden" / "other-words")
+    folder = ROOT / "tests" / "golden"
+    return golden + read_golden(folder / "other-words") + read_golden(folder / "second")
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +91,12 @@ def test_the_accepted_statuses_fit_the_kind(everything: list[GoldenQuestion]) ->
             assert question.status != ["answered"], f"{question.id}: one part is known, so the other cannot be answered"
 
 
-def test_every_guide_is_asked_about(golden: list[GoldenQuestion], guides: dict[str, Document]) -> None:
-    asked = {place.split("#")[0] for question in golden for place in question.places}
-    assert len(asked & set(guides)) >= 0.95 * len(guides), sorted(set(guides) - asked)
+def test_every_guide_is_asked_about_twice(golden: list[GoldenQuestion], guides: dict[str, Document]) -> None:
+    """The pages that list what the guides do not hold tell no facts; the questions without an answer are theirs."""
+    questions = golden + read_golden(ROOT / "tests" / "golden" / "second")
+    asked = Counter(guide for question in questions for guide in {place.split("#")[0] for place in question.places})
+    told = [guide for guide in guides if not guide.startswith("start/what-we-do-not-hold")]
+    assert {guide: asked[guide] for guide in told if asked[guide] < 2} == {}
 
 
 def test_questions_are_worded_unlike_what_is_indexed(everything: list[GoldenQuestion], guides: dict[str, Document]) -> None:

@@ -23,6 +23,7 @@ REACHED = {
     "abstention_f1": 0.90,
 }
 AT_MOST = {"wrong_refusals": 0.03, "unsupported_figures": 0, "says_what_it_must_not": 2}
+SECOND = {"recall@5": 0.95, "says_what_it_must": 0.85, "citation_support": 1.0, "figure_support": 1.0}
 OTHER_WORDS = {"recall@5": 0.87, "answering_sentence@3": 0.57, "citation_support": 1.0, "figure_support": 1.0}
 
 
@@ -65,4 +66,10 @@ def test_the_floors_of_a_release_are_judged(report):
 def test_questions_that_avoid_the_words_of_the_field(library):
     found = asyncio.run(measured(library, GOLDEN / "other-words"))
     for name, floor in OTHER_WORDS.items():
+        assert found["measures"][name] >= floor, name
+
+
+def test_the_second_question_for_each_guide(library):
+    found = asyncio.run(measured(library, GOLDEN / "second"))
+    for name, floor in SECOND.items():
         assert found["measures"][name] >= floor, name
