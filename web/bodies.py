@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from bot.answer import Answer, GuideRef, HandoffRef, Profile, Question, SourceRef, Turn
+from bot.answer import Answer, GuideRef, HandoffRef, Profile, Question, Reply, SourceRef, Turn
 from bot.passage import Passage
+from bot.store import Handoff
 
 MAX_TEXT = 8000
 MAX_HISTORY = 100
@@ -104,6 +105,14 @@ class PassageOut(BaseModel):
         )  # fmt: skip
 
 
+class ChunkOut(BaseModel):
+    """The passage that a citation quotes from."""
+
+    chunk_id: str
+    text: str = Field(description="The quote of a citation is an exact part of it")
+    heading: list[str] = Field(description="Title of the guide, then its headings down to the passage")
+
+
 class SearchResult(BaseModel):
     passages: list[PassageOut] = Field(description="Best first")
 
@@ -134,12 +143,35 @@ class AssistantTurn(BaseModel):
     answer: Answer = Field(description="Byte for byte as it was first sent")
 
 
+class AdvisorTurn(BaseModel):
+    role: Literal["advisor"]
+    id: str
+    advisor: str = Field(description="Who wrote it")
+    answer: Reply = Field(description="Checked and cited like any answer; sentences of kind 'own' are the advisor's own words")
+
+
+class HandoffOut(HandoffRef):
+    """The wish for a human advisor, and what came of it."""
+
+    advisor: str | None = Field(None, description="Who took it on")
+    reply_within: str | None = Field(None, description="How soon an advisor replies, in words; null: nothing is promised")
+    created_at: dt.datetime
+    updated_at: dt.datetime
+
+    @classmethod
+    def of(cls, handoff: Handoff, reply_within: str) -> HandoffOut:
+        return cls(
+            reason=handoff.reason, state=handoff.state, advisor=handoff.advisor_name, reply_within=reply_within or None,
+            created_at=handoff.created_at, updated_at=handoff.updated_at,
+        )  # fmt: skip
+
+
 class ConversationOut(BaseModel):
     id: str
     created_at: dt.datetime
     profile: Profile | None
-    handoff: HandoffRef | None
-    turns: list[UserTurn | AssistantTurn] = Field(description="Oldest first")
+    handoff: HandoffOut | None
+    turns: list[UserTurn | AssistantTurn | AdvisorTurn] = Field(description="Oldest first")
 
 
 class FeedbackBody(Body):

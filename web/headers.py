@@ -39,11 +39,14 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 own_policy = "content-security-policy" in headers
+                if scope["path"].startswith("/console"):
+                    headers.setdefault("Referrer-Policy", "same-origin")  # its addresses are nobody else's business
                 for name, value in SECURITY.items():
                     if own_policy and name == "X-Frame-Options":
                         continue  # it would overrule the page's own frame-ancestors in old browsers
                     headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-cache")  # browsers ask whether it has changed, and do not guess
+                # Browsers ask whether it has changed, and do not guess; of the console they keep nothing.
+                headers.setdefault("Cache-Control", "no-store" if scope["path"].startswith("/console") else "no-cache")
             await send(message)
 
         await self.app(scope, receive, secured)
@@ -85,7 +88,7 @@ class ConversationCors:
                 out.add_vary_header("Origin")
                 if allowed:
                     out["Access-Control-Allow-Origin"] = origin
-                    out["Access-Control-Expose-Headers"] = "Retry-After"
+                    out["Access-Control-Expose-Headers"] = "ETag, Retry-After"
             await send(message)
 
         await self.app(scope, receive, shared)
@@ -95,7 +98,7 @@ class ConversationCors:
         return {
             "Access-Control-Allow-Origin": origin,
             "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
-            "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type, If-None-Match, Last-Event-ID",
             "Access-Control-Max-Age": "600",
             "Vary": "Origin",
         }

@@ -20,8 +20,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.settings import Settings
 from web.problems import WebError, problem, respond
+from web.sites import Sites
 
 MAX_BODY_BYTES = 256 * 1024
+MAX_CONSOLE_BYTES = 1024 * 1024
+"""Forms of the console: a guide, or a long reply in a script of which a form sends three characters for each byte."""
 DRAIN_BYTES = 8 * 1024 * 1024
 """How much of a body that is too large is still read, so that its sender gets to see the answer instead of a broken connection."""
 
@@ -63,9 +66,9 @@ class Rule:
 class Limits:
     """Raises WebError (429) when a visitor or a site has had its share. A request that is refused is not counted."""
 
-    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: Settings, sites: Sites, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._trust_proxy = settings.trust_proxy
-        self._origins = frozenset(settings.origins)
+        self._sites = sites
         self._rules = {
             "message": [
                 Rule(Window(settings.visitor_messages_per_minute, 60, clock=clock), "visitor", "messages in a minute"),
@@ -78,8 +81,10 @@ class Limits:
         }
 
     def check(self, request: HTTPConnection, kind: str) -> None:
-        keys = {"visitor": visitor(request, self._trust_proxy), "site": self._site(request)}
         rules = self._rules[kind]
+        keys = {"visitor": visitor(request, self._trust_proxy)}
+        if any(rule.per == "site" for rule in rules):
+            keys["site"] = self._sites.of(request)
         for rule in rules:
             wait = math.ceil(rule.window.wait_s(keys[rule.per]))
             if wait > 0:
@@ -90,11 +95,6 @@ class Limits:
                 )
         for rule in rules:
             rule.window.count(keys[rule.per])
-
-    def _site(self, request: HTTPConnection) -> str:
-        """Origins that are not allowed share one key: a made-up Origin buys nothing."""
-        origin = request.headers.get("origin", "")
-        return origin if origin in self._origins else "own"
 
 
 def _say_wait(seconds: int) -> str:
@@ -158,6 +158,7 @@ class BodyLimit:
         if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
             await self.app(scope, receive, send)
             return
+        most = max(self.max_bytes, MAX_CONSOLE_BYTES) if scope["path"].startswith("/console/") else self.max_bytes
         parts: list[bytes] = []
         size = 0
         more = True
@@ -167,17 +168,17 @@ class BodyLimit:
                 return
             size += len(message.get("body", b""))
             more = message.get("more_body", False)
-            if size <= self.max_bytes:
+            if size <= most:
                 parts.append(message.get("body", b""))
             elif size > DRAIN_BYTES:
                 break
-        if size > self.max_bytes:
-            await self._refuse(scope, receive, send)
+        if size > most:
+            await self._refuse(most, scope, receive, send)
             return
         await self.app(scope, _replay(b"".join(parts), receive), send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        shown = problem("too-large", f"The request is larger than {self.max_bytes // 1024} kB. Shorten the text and send it again.")
+    async def _refuse(self, most: int, scope: Scope, receive: Receive, send: Send) -> None:
+        shown = problem("too-large", f"The request is larger than {most // 1024} kB. Shorten the text and send it again.")
         await respond(None, shown, {"Connection": "close"})(scope, receive, send)
 
 

@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bot.errors import AdvisorError, Forbidden, IndexMismatch, IndexMissing, InputError, NotFound, UnknownCollection, WeightsError
+from bot.errors import AdvisorError, Conflict, Forbidden, IndexMismatch, IndexMissing, InputError, NotFound, UnknownCollection, WeightsError
 from web.pages import page
 
 log = logging.getLogger("img_advisor.web")
@@ -45,6 +45,7 @@ KINDS: dict[str, Kind] = {
     "not-found": Kind(404, "Not found", "There is no such page, guide, conversation or answer."),
     "unknown-collection": Kind(404, "Unknown collection", "The collection that was named is not indexed."),
     "method-not-allowed": Kind(405, "Method not allowed", "The address exists, but not for this HTTP method."),
+    "conflict": Kind(409, "Somebody else was first", "What was asked for has been done, or taken on, by somebody else meanwhile."),
     "too-large": Kind(413, "The request is too large", "The body is larger than the server reads."),
     "invalid-input": Kind(422, "The input is wrong", "A field is missing or has a value that cannot be used; `errors` names each."),
     "too-many-requests": Kind(429, "Too many requests", "A limit was reached; `Retry-After` says how many seconds to wait."),
@@ -52,6 +53,7 @@ KINDS: dict[str, Kind] = {
     "index-missing": Kind(503, "Nothing is indexed yet", "The knowledge base has to be indexed first."),
     "index-mismatch": Kind(503, "The index does not fit", "The index was built with another embedder or chunker and has to be built anew."),
     "weights-unavailable": Kind(503, "The embedder is not available", "The embedder's files could not be had."),
+    "database-away": Kind(503, "The database does not answer", "The database does not answer at the moment; try again soon."),
     "stopping": Kind(503, "The server is stopping", "The server was stopped before the answer was ready; send the message again."),
     "error": Kind(500, "The request failed", "An error without a kind of its own."),
 }
@@ -107,6 +109,8 @@ def problem_of(error: BaseException) -> Problem:
         case HTTPException():
             return _http_problem(error)
         case UnknownCollection() | NotFound() | Forbidden() | IndexMissing() | IndexMismatch() | WeightsError():
+            return problem(error.type, str(error))
+        case Conflict():
             return problem(error.type, str(error))
         case InputError():
             return problem("invalid-input", str(error))
@@ -174,14 +178,20 @@ def respond(request: Request | None, shown: Problem, headers: Mapping[str, str] 
         headers["Retry-After"] = str(shown.retry_after_s)
     if shown.status == 401:
         headers.setdefault("WWW-Authenticate", "Bearer")
-    if request is not None and _wants_page(request):
-        return page("problem.html", status_code=shown.status, headers=headers, problem=shown)
+    if request is not None and wants_page(request):
+        template = "console/problem.html" if _of_console(request) else "problem.html"
+        return page(template, status_code=shown.status, headers=headers, problem=shown)
     return Response(shown.model_dump_json(exclude_none=True), shown.status, headers, MEDIA_TYPE)
 
 
-def _wants_page(request: Request) -> bool:
-    is_page = request.method in {"GET", "HEAD"} and not request.url.path.startswith("/api/")
+def wants_page(request: Request) -> bool:
+    """Forms of the console are answered with pages, too."""
+    is_page = (request.method in {"GET", "HEAD"} and not request.url.path.startswith("/api/")) or _of_console(request)
     return is_page and "text/html" in request.headers.get("accept", "")
+
+
+def _of_console(request: Request) -> bool:
+    return request.url.path == "/console" or request.url.path.startswith("/console/")
 
 
 def add_problems(app: FastAPI) -> None:

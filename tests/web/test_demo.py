@@ -1,238 +1,89 @@
-"""The chat page and the passage pages in a real browser."""
+"""The made-up school's page, in a real browser."""
 
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
-from web_server import PASSING, Server
-
-from bot.answer import Answer, AnswerEvent, Citation, Event, Question, Sentence, SentenceEvent, SourceRef
-from bot.answer import GuideRef as Guide
+from axe import violations
+from playwright.async_api import BrowserContext, Page, expect
+from web_server import Server
+from widget_page import ask, box, chat, launcher
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.fail("Chromium was not found. Install it (Debian: apt-get install chromium).", pytrace=False)
-    async with async_playwright() as playwright:
-        found = await playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
-        yield found
-        await found.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def context(server: Server, browser: Browser) -> AsyncIterator[BrowserContext]:
-    """A browser without a past. Whatever it complains about (a policy that was broken, an error in a script) fails the test."""
-    complaints: list[str] = []
-
-    def watch(page: Page) -> None:
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.append(message.text) if "Content Security Policy" in message.text else None)
-
-    found = await browser.new_context(base_url=server.url, reduced_motion="reduce")
-    found.set_default_timeout(20_000)
-    found.on("page", watch)
-    yield found
-    await found.close()
-    assert complaints == []
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(context: BrowserContext) -> Page:
+async def page(context: BrowserContext, server: Server) -> Page:
     found = await context.new_page()
-    await found.goto("/")
+    await found.goto(f"{server.url}/")
     return found
 
 
-async def ask(page: Page, text: str = PASSING) -> None:
-    await page.get_by_label("Your question").fill(text)
-    await page.keyboard.press("Enter")
-
-
-async def test_from_a_question_to_the_highlighted_passage(context: BrowserContext, page: Page) -> None:
+async def test_from_the_first_address_to_an_answer(page: Page) -> None:
     await expect(page).to_have_url(re.compile("/demo$"))
+    await page.get_by_role("button", name="Ask a question").click()
+    await expect(box(page)).to_be_focused()
     await ask(page)
-    answer = page.get_by_role("article", name="Answer")
-    await expect(answer).to_have_attribute("aria-busy", "false")
-    await expect(answer).to_contain_text("218")
-    await expect(answer).to_contain_text(re.compile(r"\d of \d sentences? checked"))
-
-    chip = answer.get_by_role("button", name="Source 1", exact=True).first
-    await chip.click()
-    card = page.get_by_role("complementary", name="Source 1")
-    await expect(card).to_contain_text("USMLE minimum passing scores")
-    await expect(card).to_contain_text("July 2025")
-    await expect(card.get_by_text("Changes often")).to_be_visible()
-    await expect(card.get_by_role("link", name="Official source")).to_have_attribute("href", "https://www.usmle.org/scores")
-    quote = await card.locator("blockquote").inner_text()
-
-    async with context.expect_page() as opened:
-        await card.get_by_role("link", name="Open the passage").click()
-    passage = await opened.value
-    await expect(passage.locator("mark#quote")).to_have_text(quote)
-    await expect(passage.locator("mark#quote")).to_be_in_viewport()
-    await expect(passage.locator("#passing")).to_be_in_viewport()
-    assert passage.url.endswith("#passing")
+    await expect(chat(page).get_by_role("article").last).to_contain_text("218")
 
 
-async def test_the_card_closes_and_gives_the_focus_back(page: Page) -> None:
+async def test_a_question_that_is_often_asked_is_put_into_the_box(page: Page) -> None:
+    words = await page.locator("[data-ask]").first.inner_text()
+    await page.locator("[data-ask]").first.click()
+    await expect(box(page)).to_have_value(words)
+
+
+async def test_a_link_brings_a_question_along(page: Page, server: Server) -> None:
+    await page.goto(f"{server.url}/demo?ask=How+long+is+a+J-1%3F+%3Cb%3E")
+    await expect(box(page)).to_have_value("How long is a J-1? <b>")
+    assert await chat(page).get_by_role("article").count() == 0  # only the person sends it
+
+
+async def test_options_are_tried_live_and_land_in_the_code(page: Page, context: BrowserContext, server: Server) -> None:
+    await expect(launcher(page)).to_be_visible()
+    await page.get_by_label("Language").select_option("es")
+    await expect(page.get_by_role("button", name="Preguntar a IMG Advisor")).to_be_visible()
+    await page.get_by_label("Words on the button").fill('¿"Dudas"?')
+    await page.get_by_label("Colour").fill("#ffd400")
+    await page.get_by_label("Side").select_option("left")
+    button = page.get_by_role("button", name=re.compile("Dudas"))
+    await expect(button).to_have_css("background-color", "rgb(255, 212, 0)")
+    found = await button.bounding_box()
+    assert found is not None and found["x"] < 100
+    code = await page.locator("#code").inner_text()
+    for part in (f'src="{server.url}/widget/embed.js"', 'data-lang="es"', 'data-accent="#ffd400"', 'data-label="¿&quot;Dudas&quot;?"'):
+        assert part in code
+    await context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await page.get_by_role("button", name="Copy").click()
+    await expect(page.get_by_role("status").filter(has_text="Copied")).to_be_visible()
+    assert await page.evaluate("navigator.clipboard.readText()") == code
+
+
+async def test_the_chat_may_have_a_place_on_the_page(page: Page) -> None:
+    await page.get_by_label("Place").select_option("inline")
+    await expect(page).to_have_url(re.compile("place=inline"))
+    await page.locator("#chat").scroll_into_view_if_needed()
     await ask(page)
-    chip = page.locator(".said .chip").first
-    await chip.focus()
-    await page.keyboard.press("Enter")
-    await expect(page.locator(".card")).to_be_focused()
-    await expect(chip).to_have_attribute("aria-expanded", "true")
-    await page.keyboard.press("Escape")
-    await expect(page.locator(".card")).to_have_count(0)
-    await expect(chip).to_be_focused()
+    await expect(chat(page).get_by_role("article").last).to_contain_text("218")
+    assert 'data-target="#chat"' in await page.locator("#code").inner_text()
 
 
-async def test_sentences_appear_one_by_one(page: Page, paced: Callable[[float], None]) -> None:
-    paced(0.4)
-    await ask(page)
-    await expect(page.locator(".status")).not_to_have_text("")
-    await expect(page.locator(".said .fresh").first).to_be_visible()
-    await expect(page.locator(".answer")).to_have_attribute("aria-busy", "true")
-    await expect(page.get_by_role("status").last).to_contain_text("Step 2 CK")  # what a screen reader is told
-    await expect(page.locator(".answer")).to_have_attribute("aria-busy", "false")
-
-
-async def test_history_comes_back_after_a_reload_and_is_forgotten_on_request(page: Page, server: Server) -> None:
-    await ask(page)
-    await expect(page.locator(".answer")).to_have_attribute("aria-busy", "false")
-    await ask(page, "How much is the SEVIS fee?")
-    await expect(page.locator(".answer[aria-busy=false]")).to_have_count(2)
-    before = await page.locator("#log .said").all_inner_texts()
-    await page.reload()
-    await expect(page.locator(".answer[aria-busy=false]")).to_have_count(2)
-    assert await page.locator("#log .said").all_inner_texts() == before
-    assert await page.locator(".asked").all_inner_texts() == [PASSING, "How much is the SEVIS fee?"]
-
-    stored: dict[str, Any] = await page.evaluate("JSON.parse(sessionStorage.getItem('img-advisor-conversation'))")
-    await page.get_by_role("button", name="Forget").click()
-    await expect(page.locator("#welcome")).to_be_visible()
-    with server.client() as client:
-        path = f"/api/v1/conversations/{stored['id']}"
-        assert client.get(path, headers={"Authorization": f"Bearer {stored['token']}"}).status_code == 404
-    await page.reload()
-    await expect(page.locator(".answer")).to_have_count(0)
-
-
-async def test_a_new_conversation_starts_empty(page: Page) -> None:
-    await ask(page)
-    await expect(page.locator(".answer")).to_have_attribute("aria-busy", "false")
-    await page.get_by_role("button", name="New chat").click()
-    await expect(page.locator(".answer")).to_have_count(0)
-    await page.locator(".example").first.click()
-    await expect(page.locator(".answer")).to_have_attribute("aria-busy", "false")
-
-
-async def test_an_unreachable_server_keeps_the_question(page: Page) -> None:
-    await page.route("**/api/v1/**", lambda route: route.abort())
-    await ask(page)
-    await expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
-    await page.unroute("**/api/v1/**")
-    await page.get_by_role("button", name="Try again").click()
-    await expect(page.locator(".answer")).to_have_attribute("aria-busy", "false")
-    await expect(page.locator(".answer")).to_contain_text("218")
-    assert await page.locator(".asked").count() == 1
-
-
-async def test_a_limit_is_said_in_words(page: Page) -> None:
-    problem = '{"type": "/problems/too-many-requests", "title": "Too many", "status": 429, "detail": "Please try again in 12 seconds."}'
-    await page.route("**/messages", lambda route: route.fulfill(status=429, content_type="application/problem+json", body=problem))
-    await ask(page)
-    await expect(page.get_by_role("alert")).to_contain_text("try again in 12 seconds")
-
-
-async def test_a_stream_that_breaks_off_is_taken_up_again(page: Page, server: Server) -> None:
-    asked: list[str | None] = []
-
-    async def cut(route: Any) -> None:
-        asked.append(route.request.headers.get("last-event-id"))
-        response = await route.fetch()
-        body = await response.body()
-        cut_at = body.index(b"event: sentence") if len(asked) == 1 else len(body)
-        await route.fulfill(response=response, body=body[:cut_at])
-
-    await page.route("**/messages", cut)
-    await ask(page)
-    await expect(page.locator(".answer")).to_have_attribute("aria-busy", "false")
-    await expect(page.locator(".answer")).to_contain_text("218")
-    assert len(asked) == 2 and asked[0] is None and asked[1]
-
-
-async def test_a_conversation_that_is_gone_is_started_anew(page: Page) -> None:
-    await page.evaluate("sessionStorage.setItem('img-advisor-conversation', JSON.stringify({id: 'gone', token: 'x'}))")
-    await page.reload()
-    await ask(page)
-    await expect(page.locator(".answer")).to_contain_text("218")
-
-
-async def test_blocked_storage_does_no_harm(context: BrowserContext) -> None:
-    await context.add_init_script("Object.defineProperty(window, 'sessionStorage', {get() { throw new Error('blocked'); }})")
-    page = await context.new_page()
-    await page.goto("/demo")
-    await ask(page)
-    await expect(page.locator(".answer")).to_contain_text("218")
-
-
-async def test_what_comes_from_guides_and_people_is_never_markup(page: Page, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    evil = "<img src=x onerror=\"document.title='owned'\"> <script>document.title='owned'</script>"
-    citation = Citation(
-        n=1, chunk_id="c", quote=evil, guide=Guide(slug="x", title=evil, section=evil, url="javascript:alert(1)"),
-        source=SourceRef(title=evil, publisher=evil, url="javascript:alert(1)"), as_of=evil,
-    )  # fmt: skip
-    said = Sentence(text=evil, citations=[1])
-
-    async def hostile(question: Question) -> AsyncIterator[Event]:
-        yield SentenceEvent(sentence=said, citations=[citation])
-        stored = Answer.model_validate(
-            {"id": "evil", "created_at": "2026-01-01T00:00:00Z", "status": "answered", "text": f"{evil} [1]\n\n- {evil} [1] [9]",
-             "sentences": [said], "citations": [citation], "suggestions": [evil]}
-        )  # fmt: skip
-        yield AnswerEvent(answer=stored)
-
-    monkeypatch.setattr(server.state.advisor, "stream", hostile)
-    await ask(page, evil)
-    await expect(page.locator(".answer")).to_have_attribute("aria-busy", "false")
-    await page.locator(".said .chip").first.click()
-    await expect(page.locator(".card")).to_contain_text("onerror")
-    assert await page.locator(".card a").count() == 0
-    assert await page.locator("#log img, #log script").count() == 0
-    assert "owned" not in await page.title()
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_wrong(page: Page, scheme: Any) -> None:
+    await page.emulate_media(color_scheme=scheme)
+    assert await violations(page) == []
 
 
 async def test_it_fits_a_small_phone(page: Page) -> None:
     await page.set_viewport_size({"width": 320, "height": 568})
-    await ask(page)
-    await expect(page.locator(".answer")).to_have_attribute("aria-busy", "false")
-    await page.locator(".said .chip").first.click()
-    await expect(page.locator(".card")).to_be_in_viewport()
-    for path in ("", "/guides", "/guides/usmle/step-2-ck", "/guides/visas/j1-fees"):
-        if path:
-            await page.goto(path)
-        assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-async def test_guides_are_searched_without_javascript(server: Server, browser: Browser) -> None:
-    context = await browser.new_context(base_url=server.url, java_script_enabled=False)
-    plain = await context.new_page()
-    await plain.goto("/guides")
-    await plain.get_by_label("Search the guides").fill("SEVIS fee")
-    await plain.keyboard.press("Enter")
-    await plain.locator(".hits a").first.click()
-    await expect(plain.locator("mark#quote")).to_contain_text("SEVIS")
-    await context.close()
+async def test_options_that_make_no_sense_are_left_out(server: Server) -> None:
+    with server.client() as client:
+        text = client.get('/demo?accent=red"><script>&position=top&lang=xx&theme=pink&label=<b>&greeting="x').text
+    tag = text[text.index('<script async src="/widget/embed.js"') :]
+    assert "<b>" not in text and 'red"' not in text and "pink" not in tag and 'data-lang="en"' in tag and "data-position" not in tag

@@ -8,8 +8,9 @@ from starlette.requests import HTTPConnection
 from web_server import PASSING, begin, is_problem, serve
 
 from bot.settings import Settings
-from web.limits import MAX_BODY_BYTES, Limits, Window, visitor
+from web.limits import MAX_BODY_BYTES, MAX_CONSOLE_BYTES, Limits, Window, visitor
 from web.problems import WebError
+from web.sites import Sites
 
 
 def from_(client: str = "203.0.113.5", **headers: str) -> HTTPConnection:
@@ -49,7 +50,8 @@ def test_a_window_forgets_the_longest_unseen() -> None:
 
 
 def limits(clock: Clock, **values: object) -> Limits:
-    return Limits(Settings.model_validate({"sites": "https://a.example, https://b.example", **values}), clock=clock)
+    settings = Settings.model_validate({"sites": "https://a.example, https://b.example", **values})
+    return Limits(settings, Sites(settings.origins), clock=clock)
 
 
 def test_each_visitor_has_a_share() -> None:
@@ -164,6 +166,12 @@ def test_beyond_loopback_operators_need_a_key_and_visitors_do_not(settings: Sett
 @pytest.mark.parametrize("path", ["/api/v1/ask", "/api/v1/conversations", "/nowhere"])
 def test_a_large_body_is_refused(client: httpx.Client, path: str) -> None:
     is_problem(client.post(path, content=b"x" * (MAX_BODY_BYTES + 1)), 413, "too-large")
+
+
+def test_forms_of_the_console_may_be_larger(client: httpx.Client) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert client.post("/console/login", content=b"x" * (MAX_BODY_BYTES * 2), headers=form).status_code == 403
+    is_problem(client.post("/console/login", content=b"x" * (MAX_CONSOLE_BYTES + 1), headers=form), 413, "too-large")
 
 
 def test_a_large_body_without_length_is_refused(client: httpx.Client) -> None:
