@@ -1,0 +1,10 @@
+"""What the Slack door says by itself."""
+
+EMPTY = "Ask me something in words, for example: *What is the passing score for Step 2 CK?*"
+FAILED = "I could not answer this: something here does not work at the moment. Please ask again later."
+WAITING = "I have your question. My memory cannot be reached at the moment; I answer as soon as it can."
+LOCKED = "This app is not allowed in here any more. Ask an admin of the workspace to install it again."
+SHARED = "_Shared by <@{user}>._"
+REPLIED = "*{advisor}* has replied:"
+PROMPTS_TITLE = "Questions others ask"
+DOWN = "I cannot reach my memory at the moment. Please try again in a minute."
