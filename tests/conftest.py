@@ -91,42 +91,73 @@ def _unprivileged() -> dict[str, Any]:
     pytest.fail("The tests run as root, and there is no user 'postgres' or 'nobody' to run PostgreSQL as.", pytrace=False)
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """URL of a server that was started for this run (without a database's name), ends with it, and may be filled at will."""
-    initdb, server = _postgres_program("initdb"), _postgres_program("postgres")
-    who = _unprivileged()
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    try:
-        if who:
-            os.chown(folder, who["user"], who["group"])
-        data, log, port = folder / "data", folder / "log", _free_port()
+class PostgresServer:
+    """A server in a folder of its own, which can be stopped and started again. `url` is without a database's name."""
+
+    def __init__(self, folder: Path) -> None:
+        self._who = _unprivileged()
+        self._folder, self._port = folder, _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        if self._who:
+            os.chown(folder, self._who["user"], self._who["group"])
         # Not UTC: what is stored must not depend on the server's clock setting.
         environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "Asia/Kolkata"}
-        common = {**who, "cwd": folder, "env": environment}
+        self._common = {**self._who, "cwd": folder, "env": environment}
         # Sorted as people of a language sort, as most servers do: what relies on the order of bytes shall fail here.
         made = subprocess.run(
-            [initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+            [_postgres_program("initdb"), "-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
             + ["--locale-provider=icu", "--icu-locale=en-US"],
             capture_output=True,
             text=True,
-            **common,
+            **self._common,
         )
         if made.returncode:
             pytest.fail(f"initdb failed: {made.stderr[-1000:]}", pytrace=False)
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                [server, "-D", str(data), "-p", str(port), "-k", str(folder), "-h", "127.0.0.1", "-c", "fsync=off",
-                 "-c", "full_page_writes=off", "-c", "synchronous_commit=off", "-c", "max_connections=200"],
-                stdout=out, stderr=out, **common,
+        self.url = f"postgresql://postgres@127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        log = self._folder / "log"
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                [_postgres_program("postgres"), "-D", str(self._folder / "data"), "-p", str(self._port), "-k", str(self._folder),
+                 "-h", "127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off",
+                 "-c", "max_connections=200"],
+                stdout=out, stderr=out, **self._common,
             )  # fmt: skip
-        try:
-            _wait("PostgreSQL", lambda: _answers(port), process, log)
-            yield f"postgresql://postgres@127.0.0.1:{port}"
-        finally:
-            _stop(process, signal.SIGINT)  # "fast": does not wait for clients
+        _wait("PostgreSQL", lambda: _answers(self._port), self._process, log)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            _stop(self._process, signal.SIGINT)  # "fast": does not wait for clients
+            self._process = None
+
+
+@contextmanager
+def _postgres_server() -> Iterator[PostgresServer]:
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    server = None
+    try:
+        server = PostgresServer(folder)
+        server.start()
+        yield server
     finally:
+        if server is not None:
+            server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URL of a server that was started for this run (without a database's name), ends with it, and may be filled at will."""
+    with _postgres_server() as server:
+        yield server.url
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A server of the test's own, to be stopped and started; its database is "postgres"."""
+    with _postgres_server() as server:
+        yield server
 
 
 def _answers(port: int) -> bool:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from pydantic import TypeAdapter
 
-from bot.answer import Answer, HandoffRef, Profile
+import bot
+from bot.answer import Answer, Profile
 from bot.errors import NotFound
-from bot.store import Conversation, Store, StoredAnswer, StoredMessage, StoredQuestion
+from bot.store import Conversation, Store, StoredAnswer, StoredMessage, StoredQuestion, StoredReply
 from web.bodies import (
     AskBody,
+    ChunkOut,
     ConversationOut,
     FeedbackBody,
     FeedbackOut,
     HandoffBody,
+    HandoffOut,
     MessageBody,
     PassageOut,
     SearchBody,
@@ -55,8 +59,18 @@ def token_of(request: Request) -> str:
     return token
 
 
-async def opened(conversation_id: str, request: Request, advisor: AdvisorHere) -> Conversation:
-    return await advisor.store.open(conversation_id, token_of(request))
+async def opened(conversation_id: str, request: Request, advisor: AdvisorHere, state: StateHere) -> Conversation:
+    return await advisor.store.open(conversation_id, token_of(request), state.sites.of(request))
+
+
+async def own_answer(answer_id: str, request: Request, advisor: AdvisorHere, state: StateHere) -> None:
+    """Dependency of what is done with one answer: the token must open the conversation that it belongs to."""
+    token = token_of(request)
+    try:
+        conversation_id = await advisor.store.conversation_of(answer_id)
+    except NotFound:
+        raise NotFound("There is no such answer in a conversation of yours.") from None
+    await advisor.store.open(conversation_id, token, state.sites.of(request))
 
 
 Opened = Annotated[Conversation, Depends(opened)]
@@ -91,12 +105,15 @@ async def search(body: SearchBody, advisor: AdvisorHere) -> SearchResult:
 
 
 @conversations.post(
-    "/conversations", status_code=201, summary="Start a conversation", responses=documented("too-many-requests", "too-large", "internal")
+    "/conversations", status_code=201, summary="Start a conversation",
+    responses=documented("forbidden", "too-many-requests", "too-large", "internal"),
 )
 async def start(request: Request, advisor: AdvisorHere, state: StateHere) -> Started:
     """The token opens this conversation and no other."""
     state.limits.check(request, "conversation")
-    ident, token = await advisor.store.start(request.headers.get("origin", ""))
+    site = state.sites.of(request)
+    ident, token = await advisor.store.start(site)
+    state.metrics.started(site)
     return Started(id=ident, token=token)
 
 
@@ -144,17 +161,24 @@ async def _stored_answer(store: Store, conversation_id: str, text: str) -> Store
     response_model=ConversationOut,
     summary="All turns",
     dependencies=[Depends(limit_requests)],
-    responses=documented(*_VISITOR),
+    responses={**documented(*_VISITOR), 304: {"description": "Nothing changed since the `ETag` in `If-None-Match`"}},
 )
-async def read(conversation: Opened, advisor: AdvisorHere) -> Response:
-    """Questions and answers, oldest first. Answers are byte-identical to what was first sent."""
+async def read(
+    conversation: Opened, advisor: AdvisorHere, state: StateHere, if_none_match: Annotated[str, Header(max_length=500)] = ""
+) -> Response:
+    """Questions, answers and replies of advisors, oldest first, byte-identical to what was first sent. Who waits for an advisor asks again
+    now and then with the last `ETag` in `If-None-Match`, which costs next to nothing while nothing changed."""
+    etag = f'"{await advisor.store.mark(conversation.id)}.{bot.__version__}"'
+    if etag in if_none_match:
+        return Response(status_code=304, headers={"ETag": etag, "Cache-Control": "no-store"})
     messages = await advisor.store.messages(conversation.id)
-    handoff = await advisor.store.handoff(conversation.id)
+    found = await advisor.store.handoff(conversation.id)
+    handoff = HandoffOut.of(found, state.settings.reply_within) if found else None
     head = ConversationOut(
         id=conversation.id, created_at=conversation.created_at, profile=conversation.profile, handoff=handoff, turns=[]
     ).model_dump_json(exclude={"turns"}).encode()  # fmt: skip
     parts = b",".join(_turn(message) for message in messages)
-    return _json(head[:-1] + b',"turns":[' + parts + b"]}")
+    return _json(head[:-1] + b',"turns":[' + parts + b"]}", {"ETag": etag})
 
 
 _TEXT = TypeAdapter(str)
@@ -162,10 +186,27 @@ _TEXT = TypeAdapter(str)
 
 def _turn(message: StoredMessage) -> bytes:
     """Stored answers are spliced in as they are, never parsed and written again."""
-    if isinstance(message, StoredAnswer):
-        return b'{"role":"assistant","id":' + _TEXT.dump_json(message.id) + b',"answer":' + message.json + b"}"
-    said = {"role": "user", "id": message.id, "text": message.text, "created_at": message.created_at}
-    return TypeAdapter(dict).dump_json(said)
+    match message:
+        case StoredAnswer():
+            return b'{"role":"assistant","id":' + _TEXT.dump_json(message.id) + b',"answer":' + message.json + b"}"
+        case StoredReply():
+            name = _TEXT.dump_json(message.advisor)
+            return b'{"role":"advisor","id":' + _TEXT.dump_json(message.id) + b',"advisor":' + name + b',"answer":' + message.json + b"}"
+        case StoredQuestion():
+            said = {"role": "user", "id": message.id, "text": message.text, "created_at": message.created_at}
+            return TypeAdapter(dict).dump_json(said)
+
+
+@conversations.get(
+    "/passages/{chunk_id}",
+    summary="The passage a citation quotes from",
+    dependencies=[Depends(limit_requests)],
+    responses=documented("not-found", "too-many-requests", "internal"),
+)
+async def read_passage(chunk_id: Annotated[str, Path(max_length=100)], advisor: AdvisorHere) -> ChunkOut:
+    """Of the guides, which anyone may read; no token is needed."""
+    chunk = await advisor.chunk(chunk_id)
+    return ChunkOut(chunk_id=chunk.chunk_id, text=chunk.text, heading=list(chunk.heading))
 
 
 @conversations.delete(
@@ -200,29 +241,23 @@ async def set_profile(body: Profile, conversation: Opened, advisor: AdvisorHere)
     dependencies=[Depends(limit_requests)],
     responses=documented(*_INPUT, *_VISITOR),
 )
-async def request_handoff(conversation: Opened, advisor: AdvisorHere, body: HandoffBody | None = None) -> HandoffRef:
-    """Asked twice, the same hand-off comes back."""
+async def request_handoff(conversation: Opened, advisor: AdvisorHere, state: StateHere, body: HandoffBody | None = None) -> HandoffOut:
+    """Asked twice while one is open, the same hand-off comes back. The advisor's reply becomes a turn of the conversation."""
     reason = (body.reason if body else None) or "The visitor asked for an advisor."
-    return await advisor.store.request_handoff(conversation.id, reason)
+    return HandoffOut.of(await advisor.store.request_handoff(conversation.id, reason), state.settings.reply_within)
 
 
 @conversations.post(
     "/answers/{answer_id}/feedback",
     summary="Say whether an answer helped",
-    dependencies=[Depends(limit_requests)],
+    dependencies=[Depends(limit_requests), Depends(own_answer)],
     responses=documented(*_INPUT, *_VISITOR),
 )
-async def give_feedback(answer_id: str, body: FeedbackBody, request: Request, advisor: AdvisorHere) -> FeedbackOut:
+async def give_feedback(answer_id: str, body: FeedbackBody, advisor: AdvisorHere) -> FeedbackOut:
     """Needs the token of the answer's conversation. The last call wins."""
-    token = token_of(request)
-    try:
-        conversation_id = await advisor.store.conversation_of(answer_id)
-    except NotFound:
-        raise NotFound("There is no such answer in a conversation of yours.") from None
-    await advisor.store.open(conversation_id, token)
     await advisor.store.set_feedback(answer_id, body.value, body.reason, body.comment)
     return FeedbackOut(answer_id=answer_id, value=body.value, reason=body.reason, comment=body.comment)
 
 
-def _json(body: str | bytes) -> Response:
-    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+def _json(body: str | bytes, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store", **(headers or {})})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
@@ -18,15 +18,23 @@ from bot.advisor import Advisor
 from bot.bootstrap import open_advisor
 from bot.settings import Settings
 from ingest.chunk import CHUNKER
-from web import api, demo, guides
+from web import api, charts, demo, guides, tables, tools, widget
 from web.bodies import Healthy, Ready
+from web.console import add_console
+from web.console.workroom import Workroom
 from web.events import Run, Runs
 from web.headers import ConversationCors, HeadAsGet, SecurityHeaders
 from web.limits import BodyLimit, Limits
 from web.metrics import Measured, Metrics
 from web.pages import page
 from web.problems import KINDS, Incidents, Problem, WebError, add_problems, documented
+from web.sites import Sites
+from web.slack import door as slack
+from web.slack import export, oauth
 from web.state import AdvisorHere, State, StateHere
+
+if TYPE_CHECKING:
+    from web.slack.app import Slack
 
 STATIC = Path(__file__).parent / "static"
 
@@ -34,7 +42,9 @@ TAGS = [
     {"name": "conversations", "description": "What a visitor's browser calls. Limited per visitor and site."},
     {"name": "operators", "description": "For operators' scripts and evaluators: open on loopback, else behind the API key."},
     {"name": "guides", "description": "The guides as pages, with the anchors that citations point at."},
+    {"name": "widget", "description": "What a site embeds."},
     {"name": "demo", "description": "A chat page."},
+    {"name": "slack", "description": "What Slack calls. Every request is signed."},
     {"name": "operations", "description": "Health, readiness, metrics."},
 ]
 
@@ -42,16 +52,25 @@ TAGS = [
 def create_app(settings: Settings, advisor: Advisor | None = None) -> FastAPI:
     """The whole server. Without `advisor` it opens one at start-up and closes it at the end; one that is handed in stays the caller's."""
     metrics = Metrics()
-    state = State(settings, Limits(settings), Runs(on_end=lambda run, seconds: _count(metrics, run, seconds)), metrics, advisor)
+    sites = Sites(settings.origins)
+    runs = Runs(on_end=lambda run, seconds: _count(metrics, run, seconds))
+    state = State(settings, Limits(settings, sites), runs, metrics, sites, advisor)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if advisor is None:
             state.advisor = await open_advisor(settings, chunker=CHUNKER)
+        state.slack = await _slack(state)
+        assert state.advisor is not None
+        state.workroom = Workroom(settings, state.advisor)
+        state.workroom.start()
         try:
             yield
         finally:
+            await state.workroom.close()
             await state.runs.close()
+            if state.slack is not None:
+                await state.slack.stop()
             if advisor is None and state.advisor is not None:
                 await state.advisor.close()
 
@@ -60,8 +79,10 @@ def create_app(settings: Settings, advisor: Advisor | None = None) -> FastAPI:
         lifespan=lifespan, openapi_tags=TAGS, docs_url=None, redoc_url=None,
     )  # fmt: skip
     app.state.doors = state
-    for router in (api.conversations, api.operators, guides.router, demo.router, operations):
+    doors = (api.conversations, tools.router, api.operators, charts.router, tables.router, guides.router, widget.router, demo.router)
+    for router in (*doors, slack.router, oauth.router, export.router, operations):
         app.include_router(router)
+    add_console(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_problems(app)
     app.add_middleware(BodyLimit)  # innermost; the last one added is the first to see a request
@@ -72,6 +93,17 @@ def create_app(settings: Settings, advisor: Advisor | None = None) -> FastAPI:
     app.add_middleware(HeadAsGet)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+async def _slack(state: State) -> Slack | None:
+    if not state.settings.slack or state.advisor is None:
+        return None
+    from web.slack.app import Slack  # its libraries are loaded where Slack is set up only
+
+    found = Slack(state.settings, state.advisor)
+    found.counted = state.metrics.answered
+    await found.start()
+    return found
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:

@@ -10,10 +10,11 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Coroutine, Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -22,8 +23,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from bot import __version__
 from bot.answer import Answer, Profile, Question, Turn
+from bot.collector import rarer
 from bot.errors import AdvisorError, IndexMismatch, IndexMissing, InputError, ShrinkRefused, UnknownCollection
 from bot.settings import Settings, read_settings
+from web import advisors, audits, handoffs, seed
+from web.slack import cli as slack
+from web.terminal import print_citations, print_result, print_tools, read_arguments
 
 app = typer.Typer(
     name="img-advisor", help="Verified, cited answers for international medical graduates.", no_args_is_help=True, add_completion=False,
@@ -33,6 +38,11 @@ knowledge_app = typer.Typer(help="The knowledge base.", no_args_is_help=True)
 database_app = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(database_app, name="db")
+app.add_typer(handoffs.app, name="handoffs")
+app.add_typer(seed.app, name="demo")
+app.add_typer(advisors.app, name="advisor")
+app.add_typer(audits.app, name="audit")
+app.add_typer(slack.app, name="slack")
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 out = Console(highlight=False, soft_wrap=True)
@@ -44,6 +54,7 @@ Collection = Annotated[str | None, typer.Option("--collection", help="Another co
 
 def main() -> None:
     """Entry point; turns errors into one sentence and an exit status."""
+    rarer()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     status = _status()
     try:
@@ -155,6 +166,7 @@ def ask(
     profile: Annotated[Path | None, typer.Option(help="JSON file with the applicant's profile.")] = None,
     history: Annotated[Path | None, typer.Option(help='JSON file: [{"role": "user" or "assistant", "text": "…"}].')] = None,
     collection: Collection = None,
+    trace: Annotated[Path | None, typer.Option(help="Also write a page that shows how the answer came about.")] = None,
 ) -> None:
     """One answer, with numbered sources."""
     asked = Question(
@@ -163,7 +175,14 @@ def ask(
         profile=_read_json(profile, Profile, "profile"),
         collection=collection,
     )
-    answer = _run(_with_advisor(read_settings(), lambda advisor: advisor.answer(asked), collection))
+    if trace is None:
+        answer = _run(_with_advisor(read_settings(), lambda advisor: advisor.answer(asked), collection))
+    else:
+        from web.report import trace_page
+
+        seen = _run(_with_advisor(read_settings(), lambda advisor: advisor.explained(asked), collection))
+        trace.write_text(trace_page(asked.text, seen, history=[turn.model_dump() for turn in asked.history]), "utf-8")
+        answer = seen.answer
     if as_json:
         sys.stdout.write(answer.model_dump_json(indent=2) + "\n")
     else:
@@ -175,19 +194,12 @@ WARNINGS = {"stale": "Old", "volatile": "Changes often", "conflict": "Sources di
 
 def print_answer(answer: Answer) -> None:
     out.print(answer.text, markup=False)
+    for result in answer.results:
+        out.print()
+        print_result(out, result)
     if answer.citations:
         out.print()
-    for citation in answer.citations:
-        source = citation.source
-        date = f"as of {citation.as_of}" if citation.as_of != "unknown" else "undated"
-        badges = "".join(
-            f" [{badge}]" for badge, on in (("may be out of date", citation.stale), ("sources differ", citation.conflict)) if on
-        )
-        out.print(f"[{citation.n}] {source.publisher or 'Document'}: {source.title} ({date}){badges}", markup=False)
-        if source.url:
-            out.print(f"    {source.url}" if source.link == "source" else f"    To check: {source.url}", markup=False)
-        if citation.guide:
-            out.print(f"    Guide: {citation.guide.title} > {citation.guide.section} ({citation.guide.url})", markup=False)
+    print_citations(out, answer.citations)
     for warning in answer.warnings:
         marks = "".join(f"[{n}]" for n in warning.citations)
         out.print(f"! {WARNINGS[warning.kind]}: {warning.text} {marks}", markup=False)
@@ -221,6 +233,33 @@ def search(
         out.print(f"   {' '.join(row['text'].split())[:300]}", markup=False)
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def tool(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="A tool's name; see --list.")] = None,
+    arguments: Annotated[str | None, typer.Option("--arguments", help="Its arguments as JSON; or each as --NAME VALUE.")] = None,
+    listing: Annotated[bool, typer.Option("--list", help="The tools, and what each takes.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """One look-up in the tables, cited: license rules, scores, visas, attempts, checklist, costs, programs."""
+    from bot.tools import TOOLS, tool_of
+
+    if listing or name is None:
+        if as_json:
+            _print_json({"tools": [{"name": t.name, "description": t.description, "arguments": t.schema()} for t in TOOLS.values()]})
+        else:
+            print_tools(out, list(TOOLS.values()))
+        return
+    read = read_arguments(tool_of(name).schema(), context.args, arguments)
+    found = _run(_with_advisor(read_settings(), lambda advisor: advisor.tool(name, read)))
+    if as_json:
+        sys.stdout.write(found.model_dump_json(indent=2) + "\n")
+        return
+    print_result(out, found.result)
+    out.print()
+    print_citations(out, found.citations)
+
+
 async def _with_advisor(settings: Settings, work: Any, collection: str | None = None) -> Any:
     """Opens the advisor, builds the guides' index where it is missing or made by another embedder or chunker, and does `work`."""
     from bot.bootstrap import open_advisor
@@ -239,6 +278,11 @@ async def _with_advisor(settings: Settings, work: Any, collection: str | None = 
         await advisor.close()
 
 
+def with_advisor(work: Callable[[Any], Coroutine[Any, Any, Value]]) -> Value:
+    """For commands that live beside this module."""
+    return cast(Value, _run(_with_advisor(read_settings(), work)))
+
+
 async def _ingest(settings: Settings, **options: Any) -> Any:
     from ingest.run import run
 
@@ -252,6 +296,7 @@ def ingest(
     collection: Collection = None,
     rebuild: Annotated[bool, typer.Option(help="Forget what is indexed and index everything again.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Wipe even when a source shrank to under half.")] = False,
+    watching: Annotated[bool, typer.Option("--watch", help="Go on: read again whatever is saved, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Guides and documents into the index, only what changed."""
@@ -260,6 +305,11 @@ def ingest(
     settings = read_settings()
     if paths and collection is None:
         raise InputError("Documents of your own go into a collection of their own: add --collection NAME.")
+    if watching:
+        if as_json or rebuild:
+            raise InputError("--watch goes on until Ctrl-C: leave --json and --rebuild out, or leave --watch out.")
+        _watch(settings, paths or [], collection, yes)
+        return
     try:
         report = _run(_ingest(settings, paths=paths or [], collection=collection, rebuild=rebuild, allow_shrink=yes))
     except ShrinkRefused as error:
@@ -269,11 +319,34 @@ def ingest(
     if as_json:
         _print_json(asdict(report))
         return
-    out.print(
+    out.print(_told(report), markup=False)
+
+
+def _told(report: Any) -> str:
+    return (
         f"{report.collection}: {report.documents} documents ({report.added} new, {report.changed} changed, {report.removed} removed), "
-        f"{report.chunks} passages, version {report.knowledge_version}, {report.seconds:.1f} s",
-        markup=False,
+        f"{report.chunks} passages, version {report.knowledge_version}, {report.seconds:.1f} s"
     )
+
+
+def _watch(settings: Settings, paths: list[str], collection: str | None, allow_shrink: bool) -> None:
+    """Until Ctrl-C. A file that cannot be used is named on standard error, and the watch goes on with the old index."""
+    from ingest.watch import watch
+
+    def told(result: Any) -> None:
+        now = time.strftime("%H:%M:%S")
+        if isinstance(result, AdvisorError):
+            err.print(f"{now} {result}", style="red", markup=False)
+        else:
+            out.print(f"{now} {_told(result)}", markup=False)
+        sys.stdout.flush()
+
+    where = ", ".join(Path(path).name for path in paths) or f"'{settings.knowledge.name}'"
+    err.print(f"Watching {where}. Ctrl-C ends it.", markup=False)
+    try:
+        _run(watch(settings, paths, collection=collection, allow_shrink=allow_shrink, told=told))
+    except KeyboardInterrupt:
+        err.print("Stopped watching.")
 
 
 @knowledge_app.command("check")
@@ -294,28 +367,55 @@ def evaluate(
     questions: Annotated[Path | None, typer.Option(help="A YAML file or folder of golden questions; none: those that come along.")] = None,
     as_json: AsJson = False,
     fit: Annotated[bool, typer.Option(help="Also fit the ranking and the refusal to the questions and print the constants.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="A folder for the report: Markdown, a page with charts, a trace of every wrong answer.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="An earlier run (run.json of a report, or what --json printed) to compare with.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Chat model as provider:name, in the place of IMG_ADVISOR_MODEL.")] = None,
 ) -> None:
     """Runs the golden set and prints the table of measures."""
+    from bot import compare
     from bot.evaluate import GOLDEN, table
     from bot.evaluate import evaluate as measure
 
+    before = _read_json(against, dict[str, Any], "run")
+    if before is not None:
+        compare.compare(before, {"rows": [], "measures": {}})  # says that it is no report before the long work, not after it
+    pages = None
+    if report is not None:
+        from web.report import Report
+
+        pages = Report(report)
+
     async def work(advisor: Any) -> Any:
         with progress_bar() as progress:
-            found = await measure(advisor, questions, progress=progress)
+            found = await measure(advisor, questions, progress=progress, explain=pages.explain if pages else None)
+        found |= {key: value for key, value in (await advisor.status()).items() if key in ("knowledge_version", "model")}
         if fit:
             from bot import fit as fitting
+            from bot.kinds import write_kinds
 
             path = questions or GOLDEN
             found["fit"] = await advisor.fitted(lambda retriever, planner: fitting.fit(retriever, planner, path))
             err.print(fitting.table(found["fit"]), markup=False)
+            if questions is None:
+                write_kinds(await advisor.fitted_kinds(await advisor.labelled(path)))
+                err.print("Kinds of messages: written to bot/kinds.json.")
         return found
 
-    report = _run(_with_advisor(read_settings(), work))
+    measured = _run(_with_advisor(read_settings(model=model), work))
+    compared = compare.compare(before, measured) if before is not None else None
+    if pages is not None:
+        err.print(f"Written: {pages.write(measured, compared)}", markup=False)
     if as_json:
-        _print_json(report)
+        _print_json(measured | ({"comparison": compared} if compared is not None else {}))
     else:
-        out.print(table(report), markup=False)
-    raise typer.Exit(0 if report["passed"] else 1)
+        out.print(table(measured), markup=False)
+        if compared is not None:
+            out.print("\n" + compare.table(compared), markup=False)
+    raise typer.Exit(0 if measured["passed"] else 1)
 
 
 @database_app.command("upgrade")

@@ -28,11 +28,16 @@ class Metrics:
         self._answers = Counter("img_advisor_answers", "Answers by status and mode", ["status", "mode"], registry=self._registry)
         self._answer_s = Histogram("img_advisor_answer_seconds", "Time to a whole answer", buckets=_BUCKETS_S, registry=self._registry)
         self._failed = Counter("img_advisor_failed_answers", "Questions that ended in a problem", ["type"], registry=self._registry)
+        self._started = Counter("img_advisor_conversations", "Conversations started, by site", ["site"], registry=self._registry)
         self._open = Gauge("img_advisor_requests_open", "Requests under way", registry=self._registry)
 
     def answered(self, answer: Answer, seconds: float) -> None:
         self._answers.labels(answer.status, answer.trace.mode).inc()
         self._answer_s.observe(seconds)
+
+    def started(self, site: str) -> None:
+        """`site` is one that is allowed, or "" for this server: nobody can make names up."""
+        self._started.labels(site or "own").inc()
 
     def failed(self, type: str) -> None:
         self._failed.labels(type).inc()

@@ -32,10 +32,17 @@ def is_past(value: str, today: dt.date | None = None) -> bool:
     return value[:4].isdigit() and value < now[: len(value)]
 
 
+def initials(name: str) -> str:
+    """ "Dr. Ana María Ruiz" -> "AR"; a title is none of the names."""
+    words = [word for word in name.split() if word[0].isalpha() and not word.endswith(".")] or name.split()
+    return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper()
+
+
 environment = Environment(
     loader=PackageLoader("web"), autoescape=select_autoescape(default=True), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 environment.filters["say_date"] = say_date
+environment.filters["initials"] = initials
 environment.tests["past"] = is_past
 
 

@@ -11,22 +11,28 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from bot.errors import SettingsError
 from bot.settings import Settings
 
 
 class Announcing(uvicorn.Server):
-    """Says where it listens once it does."""
+    """Says where it listens once it does, and ends at once when it is asked to."""
 
-    def __init__(self, config: uvicorn.Config, line: str) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, line: str) -> None:
         super().__init__(config)
-        self._line = line
+        self._app, self._line = app, line
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             print(self._line, flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if live := getattr(self._app.state, "live", None):
+            live.close()  # or it would wait for every open page of the console
+        await super().shutdown(sockets)
 
 
 def serve(settings: Settings, progress_bar: Callable[[], AbstractContextManager[Any]]) -> None:
@@ -38,16 +44,17 @@ def serve(settings: Settings, progress_bar: Callable[[], AbstractContextManager[
     from web.app import create_app, server_config
 
     listener = _listen(settings.host, settings.port)
-    asyncio.run(_up_to_date(settings, progress_bar))
+    asyncio.run(up_to_date(settings, progress_bar))
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    server = Announcing(server_config(create_app(settings), settings), f"IMG Advisor: http://{shown}:{port}/")
+    app = create_app(settings)
+    server = Announcing(server_config(app, settings), app, f"IMG Advisor: http://{shown}:{port}/")
     # uvicorn ends in good order and then raises the signal again: for a server, having been asked to stop is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server.run(sockets=[listener])
 
 
-async def _up_to_date(settings: Settings, progress_bar: Callable[[], AbstractContextManager[Any]]) -> None:
+async def up_to_date(settings: Settings, progress_bar: Callable[[], AbstractContextManager[Any]]) -> None:
     """Indexes what changed in the guides. An index that cannot be refreshed because another run is under way goes on serving."""
     from ingest.run import run
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
@@ -12,6 +12,11 @@ from bot.settings import Settings
 from web.events import Runs
 from web.limits import Limits
 from web.metrics import Metrics
+from web.sites import Sites
+
+if TYPE_CHECKING:
+    from web.console.workroom import Workroom
+    from web.slack.app import Slack
 
 
 @dataclass(slots=True)
@@ -20,7 +25,10 @@ class State:
     limits: Limits
     runs: Runs
     metrics: Metrics
+    sites: Sites
     advisor: Advisor | None = None  # set while the app is running
+    slack: Slack | None = None  # where Slack is set up: set while the app is running
+    workroom: Workroom | None = None  # set while the app is running
 
 
 def state_of(request: Request) -> State:

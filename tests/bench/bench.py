@@ -152,8 +152,9 @@ class Side:
         return json.loads(line)
 
     def _environment(self) -> dict[str, str]:
-        """Without the caller's own settings of this project, and the project importable."""
+        """Without the caller's own settings of this project, and the project importable; its bytecode kept as when installed."""
         keep = {k: v for k, v in os.environ.items() if not k.startswith("IMG_ADVISOR_") or k == "IMG_ADVISOR_WEIGHTS"}
+        keep.pop("PYTHONDONTWRITEBYTECODE", None)
         return keep | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", "IMG_ADVISOR_KNOWLEDGE": str(self.knowledge)}
 
     def memory(self) -> dict[str, float]:

@@ -7,13 +7,17 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bot.bootstrap import open_advisor
-from bot.settings import Settings, read_settings
+from bot.collector import rarer
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
 
 
 def settings(folder: str) -> Settings:
+    from bot.settings import read_settings
+
     return read_settings(data=Path(folder), database_url="", vectors_url="", model="", embedder="gte-small")
 
 
@@ -67,6 +71,8 @@ async def reply(message: dict[str, Any], advisor: Any) -> Any:
 
 
 async def first(folder: str, question: str) -> Any:
+    from bot.bootstrap import open_advisor
+
     advisor = await open_advisor(settings(folder))
     found = await search(advisor, question, 5)
     say(found)
@@ -74,6 +80,8 @@ async def first(folder: str, question: str) -> Any:
 
 
 async def serve(folder: str) -> Any:
+    from bot.bootstrap import open_advisor
+
     advisor = await open_advisor(settings(folder))
     await advisor.status()
     say(versions())
@@ -93,6 +101,7 @@ def say(value: Any) -> None:
 
 
 def main() -> None:
+    rarer()  # as the command line does, before it imports the rest
     mode, folder, *rest = sys.argv[1:]
     if mode == "build":
         say(asyncio.run(build(folder)))

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 from web_server import Server, Talk, begin, serve, write_knowledge
+from widget_page import CHROMIUM, World, world_around
 
 from bot.answer import Event, Question
 from bot.settings import Settings, read_settings
 from ingest.run import run
+
+expect.set_options(timeout=20_000)  # a busy machine is no failure
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +67,43 @@ def paced(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], 
         monkeypatch.setattr(advisor, "stream", slow)
 
     return slow_down
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """Headless Chromium, from Debian's package."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.fail("Chromium was not found. Install it (Debian: apt-get install chromium).", pytrace=False)
+    async with async_playwright() as playwright:
+        found = await playwright.chromium.launch(executable_path=program, args=list(CHROMIUM))
+        yield found
+        await found.close()
+
+
+@pytest.fixture(scope="module")
+def world(settings: Settings) -> Iterator[World]:
+    with world_around(settings) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    """A browser without a past. What it complains about (a policy that was broken, an error in a script of any frame) fails the test."""
+    complaints: list[str] = []
+
+    def watch(page: Page) -> None:
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if "Content Security Policy" in message.text else None)
+
+    found = await browser.new_context(reduced_motion="reduce")
+    found.set_default_timeout(20_000)
+    found.on("page", watch)
+    yield found
+    await found.close()
+    assert complaints == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(context: BrowserContext) -> Page:
+    return await context.new_page()

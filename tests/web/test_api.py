@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 from web_server import PASSING, Server, Talk, begin, is_problem, serve
 
 from bot.answer import Answer
@@ -240,3 +241,51 @@ def test_markup_in_a_question_comes_back_as_it_was(client: httpx.Client, talk: T
     stored = client.get(talk.path, headers=talk.headers)
     assert json.loads(stored.content)["turns"][0]["text"] == text
     assert stored.headers["content-type"] == "application/json" and stored.headers["x-content-type-options"] == "nosniff"
+
+
+# A human advisor
+
+
+def test_an_advisors_reply_is_a_turn_of_the_conversation(client: httpx.Client, server: Server, talk: Talk) -> None:
+    client.post(talk.messages, json={"text": PASSING}, headers=talk.headers).raise_for_status()
+    asked = client.post(f"{talk.path}/handoff", json={"reason": "My case is special."}, headers=talk.headers)
+    assert asked.status_code == 202
+    assert (asked.json()["state"], asked.json()["advisor"], asked.json()["reply_within"]) == ("requested", None, None)
+    advisor = server.state.advisor
+    assert advisor is not None
+    (handoff,) = [h for h in server.run(advisor.store.handoffs()) if h.conversation_id == talk.id]
+    server.run(advisor.store.claim_handoff(handoff.id, "Ana"))
+    assert client.get(talk.path, headers=talk.headers).json()["handoff"]["state"] == "assigned"
+    text = "Good to hear from you. H-1B is granted for up to three years at a time, generally to six years in total."
+    sent = server.run(advisor.reply(handoff.id, "Ana", text, own_words_by="Ana"))
+
+    found = client.get(talk.path, headers=talk.headers)
+    assert [turn["role"] for turn in found.json()["turns"]] == ["user", "assistant", "advisor"]
+    turn = found.json()["turns"][-1]
+    assert turn["advisor"] == "Ana" and [s["kind"] for s in turn["answer"]["sentences"]] == ["own", "fact"]
+    assert sent.model_dump_json().encode() in found.content
+    assert found.json()["handoff"]["state"] == "answered" and found.json()["handoff"]["advisor"] == "Ana"
+    document = client.get("/openapi.json").json()
+    schema = {"$ref": "#/components/schemas/ConversationOut", "components": document["components"]}
+    Draft202012Validator(schema).validate(found.json())
+    client.delete(talk.path, headers=talk.headers)
+    assert talk.id not in {h.conversation_id for h in server.run(advisor.store.handoffs(["requested", "assigned", "answered", "closed"]))}
+
+
+def test_how_soon_an_advisor_replies_is_told(settings: Settings) -> None:
+    with serve(settings.model_copy(update={"reply_within": "one working day"})) as server, server.client() as client:
+        talk = begin(client)
+        assert client.post(f"{talk.path}/handoff", headers=talk.headers).json()["reply_within"] == "one working day"
+        assert client.get(talk.path, headers=talk.headers).json()["handoff"]["reply_within"] == "one working day"
+
+
+def test_nothing_is_sent_again_while_nothing_changed(client: httpx.Client, talk: Talk) -> None:
+    client.post(talk.messages, json={"text": PASSING}, headers=talk.headers)
+    etag = client.get(talk.path, headers=talk.headers).headers["etag"]
+    again = client.get(talk.path, headers={**talk.headers, "If-None-Match": etag})
+    assert again.status_code == 304 and again.content == b""
+    client.post(f"{talk.path}/handoff", headers=talk.headers)
+    changed = client.get(talk.path, headers={**talk.headers, "If-None-Match": etag})
+    assert changed.status_code == 200 and changed.json()["handoff"] and changed.headers["etag"] != etag
+    other = begin(client)
+    is_problem(client.get(talk.path, headers={**other.headers, "If-None-Match": changed.headers["etag"]}), 403, "forbidden")

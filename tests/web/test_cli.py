@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,8 +19,10 @@ import pytest
 from web_server import PASSING, write_knowledge
 
 import bot
-from bot.answer import Answer
+from bot.answer import Answer, Profile, Question
+from bot.bootstrap import open_advisor
 from bot.evaluate import evaluate
+from bot.settings import read_settings
 from web.cli import main
 
 COMMAND = Path(sys.executable).parent / "img-advisor"
@@ -337,6 +341,85 @@ def test_a_wrong_call(call: Call, arguments: tuple[str, ...]) -> None:
     assert "Traceback" not in found.err
 
 
+# Hand-offs -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def waiting(call: Call, home: Path) -> tuple[str, str]:
+    """Somebody who asked the bot, and then for a human: (hand-off, conversation)."""
+    assert call("search", "fee").status == 0  # the index is there
+
+    async def ask() -> tuple[str, str]:
+        advisor = await open_advisor(read_settings())
+        conversation, _ = await advisor.store.start()
+        await advisor.store.set_profile(conversation, Profile(step2ck=240))
+        await advisor.answer(Question(text=PASSING, conversation_id=conversation))
+        handoff = await advisor.store.request_handoff(conversation, "A special case")
+        await advisor.close()
+        return handoff.id, conversation
+
+    return asyncio.run(ask())
+
+
+STAYS = "H-1B is granted for up to three years at a time, generally to six years in total."
+
+
+def test_a_handoff_from_the_list_to_the_reply(call: Call, home: Path, waiting: tuple[str, str]) -> None:
+    ident, conversation = waiting
+    assert f"{ident}  " in call("handoffs", "list").out and "A special case" in call("handoffs", "list").out
+    row = next(h for h in call("handoffs", "list", "--json").json["handoffs"] if h["id"] == ident)
+    assert (row["state"], row["advisor"], row["conversation_id"]) == ("requested", None, conversation)
+    shown = call("handoffs", "show", ident)
+    assert PASSING in shown.out and "218" in shown.out and "step2ck: 240" in shown.out
+    assert call("handoffs", "claim", ident, "--as", "Ana").status == 0
+    is_one_sentence(call("handoffs", "claim", ident, "--as", "Ben"), "Ana")
+
+    letter = home / "letter.txt"
+    letter.write_text(f"Good to hear from you. {STAYS}", encoding="utf-8")
+    is_one_sentence(call("handoffs", "reply", ident, letter, "--as", "Ana"), "Good to hear from you.", "own words")
+    checked = call("handoffs", "reply", ident, letter, "--as", "Ana", "--own-words", "Dr. Ana", "--check")
+    assert f"{STAYS} [1]" in checked.out and "own words of Dr. Ana" in checked.out
+    assert len(call("handoffs", "show", ident, "--json").json["turns"]) == 2
+    sent = call("handoffs", "reply", ident, letter, "--as", "Ana", "--own-words", "Dr. Ana", "--json").json
+    assert [sentence["kind"] for sentence in sent["sentences"]] == ["own", "fact"]
+    turns = call("handoffs", "show", ident, "--json").json["turns"]
+    assert [turn["role"] for turn in turns] == ["user", "assistant", "advisor"] and turns[2]["answer"] == sent
+    assert ident not in call("handoffs", "list").out and "answered" in call("handoffs", "list", "--all").out
+    assert call("handoffs", "close", ident).status == 0
+    is_one_sentence(call("handoffs", "reply", ident, letter, "--as", "Ana", "--own-words", "Ana"), "closed")
+
+
+def test_what_an_applicant_wrote_does_not_reach_the_terminal_as_orders(call: Call, home: Path) -> None:
+    assert call("search", "fee").status == 0
+
+    async def ask() -> str:
+        advisor = await open_advisor(read_settings())
+        conversation, _ = await advisor.store.start()
+        await advisor.store.set_profile(conversation, Profile(citizenship="\x1b[2JNowhere"))
+        await advisor.store.add_question(conversation, "\x1b]0;owned\x07What now?")
+        handoff = await advisor.store.request_handoff(conversation, "\x1b[31mred\x9b5n")
+        await advisor.close()
+        return handoff.id
+
+    ident = asyncio.run(ask())
+    for shown in (call("handoffs", "show", ident).out, call("handoffs", "list").out):
+        assert "red" in shown and not [c for c in shown if c != "\n" and unicodedata.category(c) == "Cc"]
+
+
+def test_a_reply_comes_from_standard_input_too(call: Call, waiting: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(STAYS))
+    assert "Sent." in call("handoffs", "reply", waiting[0], "--as", "Ana").out
+
+
+def test_a_handoff_that_cannot_be_answered(call: Call, home: Path, waiting: tuple[str, str]) -> None:
+    (home / "latin.txt").write_bytes(b"caf\xe9")
+    (home / "empty.txt").write_text(" ")
+    for file, words in (("missing.txt", "missing.txt"), ("latin.txt", "UTF-8"), ("empty.txt", "empty")):
+        is_one_sentence(call("handoffs", "reply", waiting[0], home / file, "--as", "Ana"), words)
+    for command in (("show", "none"), ("claim", "none", "--as", "Ana"), ("close", "none")):
+        is_one_sentence(call("handoffs", *command), "no such hand-off")
+
+
 # Pipes ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -352,3 +435,46 @@ def test_a_reader_that_leaves_early_is_no_failure(call: Call, home: Path, argume
         os.close(writing)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+# Accounts and the audit log ------------------------------------------------------------------------------------------------
+
+
+def test_accounts_are_made_changed_and_told(call: Call) -> None:
+    made = call("advisor", "add", "Ana@School.example", "--name", "Dr. Ana", "--json").json
+    assert made["email"] == "ana@school.example" and made["roles"] == ["admin"]  # the first one has to let the others in
+    first = made["first_password"]
+    other = call("advisor", "add", "ben@school.example", "--role", "editor", "--role", "advisor")
+    assert other.status == 0 and first not in other.out and "advisor, editor" in other.out and "First password: " in other.out
+    assert call("advisor", "add", "idp@school.example", "--sso-only", "--json").json["first_password"] is None
+    is_one_sentence(call("advisor", "add", "ana@school.example"), "already")
+    is_one_sentence(call("advisor", "add", "nobody"), "nobody")
+    is_one_sentence(call("advisor", "add", "c@school.example", "--role", "chief"), "chief", "editor")
+    is_one_sentence(call("advisor", "disable", "ana@school.example"), "only admin")
+    is_one_sentence(call("advisor", "reset", "nobody@school.example"))
+    assert call("advisor", "role", "ben@school.example", "admin").status == 0
+    assert call("advisor", "disable", "ana@school.example").status == 0
+    rows = {row["email"]: row for row in call("advisor", "list", "--json").json["accounts"]}
+    assert rows["ana@school.example"]["state"] == "disabled" and rows["ben@school.example"]["roles"] == ["admin"]
+    assert call("advisor", "enable", "ana@school.example").status == 0
+    again = call("advisor", "reset", "ana@school.example", "--json").json["first_password"]
+    assert again and again != first
+    told = call("advisor", "list").out
+    assert "never signed in" in told and again not in told and first not in told
+
+
+def test_the_audit_log_is_checked_and_exported(call: Call, home: Path) -> None:
+    call("advisor", "add", "log@school.example")
+    checked = call("audit", "verify")
+    head = checked.out.rpartition(" ")[2].strip()
+    assert checked.status == 0 and len(head) == 64
+    call("advisor", "role", "log@school.example", "editor")
+    assert call("audit", "verify", "--head", head).status == 0
+    missing = call("audit", "verify", "--head", "0f" * 32)
+    assert missing.status == 1 and missing.out == "" and missing.err
+    rows = [json.loads(line) for line in call("audit", "export").out.splitlines()]
+    assert [row["number"] for row in rows] == list(range(1, len(rows) + 1)) and head in {row["hash"] for row in rows}
+    assert "school.example" not in str(rows)
+    assert call("audit", "export", home / "log.csv", "--csv").status == 0
+    assert len((home / "log.csv").read_text().splitlines()) == len(rows) + 1
+    is_one_sentence(call("audit", "export", home / "no folder" / "log"), "log")

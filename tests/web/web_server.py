@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import uvicorn
@@ -18,6 +19,8 @@ from fastapi import FastAPI
 from bot.settings import Settings
 from web.app import create_app, server_config
 from web.state import State
+
+Value = TypeVar("Value")
 
 SOURCES = """
 usmle-minimum:
@@ -119,11 +122,16 @@ class Server:
     url: str
     app: FastAPI
     settings: Settings
+    loop: asyncio.AbstractEventLoop
 
     @property
     def state(self) -> State:
         state: State = self.app.state.doors
         return state
+
+    def run(self, work: Coroutine[Any, Any, Value]) -> Value:
+        """Does something on the server's own event loop, where its database connections live."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
 
     def client(self, **options: Any) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=30, **options)
@@ -141,7 +149,7 @@ def serve(settings: Settings, host: str = "127.0.0.1") -> Iterator[Server]:
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield Server(f"http://{host}:{port}", app, settings)
+        yield Server(f"http://{host}:{port}", app, settings, server.servers[0].get_loop())
     finally:
         server.should_exit = True
         thread.join(30)
