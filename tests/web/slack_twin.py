@@ -54,7 +54,8 @@ class Play:
         try:
             await until(there, longest_s)
         except TimeoutError as error:
-            error.add_note(f"{await queue(self.slack)}\nlaid aside: {len(self.slack.spool.names())}")
+            stands = "\n".join(map(str, self.thread(channel, ts)))
+            error.add_note(f"{await queue(self.slack)}\nlaid aside: {len(self.slack.spool.names())}\nin the thread {ts}: {stands}")
             raise
         return self.thread(channel, ts)
 
@@ -71,7 +72,8 @@ class Play:
 async def queue(slack: Slack) -> str:
     """The jobs, for whoever wonders what became of one."""
     async with slack.advisor.engine.connect() as connection:
-        rows = await connection.execute(sa.select(tables.jobs.c["kind", "lane", "state", "attempts", "due_at"]).order_by(tables.jobs.c.seq))
+        jobs = tables.jobs.c["kind", "lane", "state", "attempts", "due_at", "ended_at", "note"]
+        rows = await connection.execute(sa.select(jobs).order_by(tables.jobs.c.seq))
         return "\n".join(map(str, rows))
 
 

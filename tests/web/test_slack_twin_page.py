@@ -144,3 +144,10 @@ async def test_the_page_takes_nothing_that_another_page_or_name_sent(twin: Twin)
         ):
             assert (await client.post(f"{twin.url}/act", json={"user": "U1T1", **odd})).status_code == 400
     assert "forged" not in str(twin.teams["T1"].channels["C1T1"].messages)
+
+
+async def test_no_two_messages_have_one_name_also_where_the_clock_stands() -> None:
+    twin = Twin()
+    twin.clock = lambda: 1_795_760_107.9683
+    names = [twin.now_ts() for _ in range(2000)]
+    assert len(set(names)) == 2000 and names == sorted(names)

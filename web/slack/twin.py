@@ -118,7 +118,7 @@ class Twin:
         self.watchers: list[Callable[[], Awaitable[None]]] = []
         self.ended = asyncio.Event()
         self._numbers = itertools.count(1)
-        self._last_ts = 0.0
+        self._last_us = 0
         self._http: httpx.AsyncClient | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -156,8 +156,9 @@ class Twin:
         return next((team for team in self.teams.values() if channel in team.channels), None)
 
     def now_ts(self) -> str:
-        self._last_ts = max(self._last_ts + 0.000001, round(self.clock(), 6))
-        return f"{self._last_ts:.6f}"
+        """A message's name: never the same twice, also where the clock stands. In whole microseconds: a float of this size is coarser."""
+        self._last_us = max(self._last_us + 1, int(self.clock() * 1_000_000))
+        return f"{self._last_us // 1_000_000}.{self._last_us % 1_000_000:06d}"
 
     def number(self, prefix: str) -> str:
         return f"{prefix}{next(self._numbers):06d}{secrets.token_hex(3).upper()}"
