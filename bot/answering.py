@@ -314,7 +314,7 @@ class Answering(Writing):
                 profile = await self.store.note(question.conversation_id, profile.model_dump(include=set(changed)))
             except NotFound:  # forgotten meanwhile: then nothing is to be kept
                 log.info("A conversation was forgotten before its profile was noted.")
-        problems = [*work.told.problems, *(contradictions(profile) if changed else ())]
+        problems = [*work.told.problems, *(contradictions(profile, self._today()) if changed else ())]
         if profile.model_dump(exclude_none=True) or problems:
             work.question = question.model_copy(update={"profile": profile})
             work.noted = Noted(fields=profile, changed=changed, problems=[self._problem(p, work.language) for p in problems])

@@ -460,18 +460,32 @@ def merged(known: Profile | None, told: Told) -> tuple[Profile, list[str]]:
     return Profile(**values), changed
 
 
-def contradictions(profile: Profile) -> list[Problem]:
-    """What was told and does not go together. Both sides stay as they were told."""
-    home = profile.citizenship
-    foreign = home is not None and fold(home) not in ("united states", "usa", "us")
-    if profile.visa_needed and (profile.us_work_authorization or home is not None and not foreign):
-        other = "us_work_authorization" if profile.us_work_authorization else "citizenship"
-        return [Problem("contradiction", "visa_needed", "yes", f"{NAMES[other]}: {shown(getattr(profile, other))}")]
-    return []
+def contradictions(profile: Profile, today: dt.date) -> list[Problem]:
+    """What was told and does not go together. Both sides stay as they were told.
+
+    A Canadian degree is one from a school in Canada, a DO degree one from a US school; Step 3 comes after the degree (USMLE Bulletin).
+    """
+    found = []
+
+    def against(name: str, other: str) -> None:
+        found.append(Problem("contradiction", name, shown(getattr(profile, name)), f"{NAMES[other]}: {shown(getattr(profile, other))}"))
+
+    if profile.visa_needed and (profile.us_work_authorization or _american(profile.citizenship)):
+        against("visa_needed", "us_work_authorization" if profile.us_work_authorization else "citizenship")
+    school, degree = profile.medical_school_country, profile.degree_path
+    if school and (degree == "Canadian" and fold(school) != "canada" or degree == "DO" and not _american(school)):
+        against("degree_path", "medical_school_country")
+    if profile.step3 is not None and profile.graduation_year is not None and profile.graduation_year > today.year:
+        against("step3", "graduation_year")
+    return found
+
+
+def _american(country: str | None) -> bool:
+    return country is not None and fold(country) in ("united states", "usa", "us")
 
 
 def free_of_visa(profile: Profile) -> bool | None:
     """Whether the applicant trains without a visa, as far as told; None where nothing was."""
-    if profile.us_work_authorization or (profile.citizenship and fold(profile.citizenship) in ("united states", "usa", "us")):
+    if profile.us_work_authorization or _american(profile.citizenship):
         return True
     return None if profile.visa_needed is None else not profile.visa_needed

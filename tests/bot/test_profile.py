@@ -74,8 +74,28 @@ def test_of_two_values_none_is_guessed(reader):
 def test_what_does_not_go_together_is_said_and_both_are_kept(reader):
     profile, _ = told(reader, "I am a US citizen and I need a visa")
     assert profile.visa_needed is True and profile.citizenship == "United States"
-    assert [p.field for p in contradictions(profile)] == ["visa_needed"]
-    assert not contradictions(Profile(visa_needed=True, citizenship="India")) and not contradictions(Profile(visa_needed=False))
+    assert [p.field for p in contradictions(profile, TODAY)] == ["visa_needed"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "fields"),
+    [
+        (Profile(visa_needed=True, us_work_authorization=True), ["visa_needed"]),
+        (Profile(visa_needed=True, citizenship="India"), []),
+        (Profile(visa_needed=False), []),
+        (Profile(degree_path="Canadian", medical_school_country="India"), ["degree_path"]),
+        (Profile(degree_path="Canadian", medical_school_country="Canada"), []),
+        (Profile(degree_path="DO", medical_school_country="Poland"), ["degree_path"]),
+        (Profile(degree_path="DO", medical_school_country="United States"), []),
+        (Profile(degree_path="Caribbean", medical_school_country="Grenada"), []),
+        (Profile(step3=221, graduation_year=TODAY.year + 1), ["step3"]),
+        (Profile(step3=221, graduation_year=TODAY.year), []),
+        (Profile(visa_needed=True, citizenship="USA", step3=221, graduation_year=TODAY.year + 2), ["visa_needed", "step3"]),
+    ],
+)
+def test_what_does_not_go_together(profile, fields):
+    assert [p.field for p in contradictions(profile, TODAY)] == fields
+    assert all(p.said and p.allowed for p in contradictions(profile, TODAY))
 
 
 def test_who_needs_no_visa(reader):

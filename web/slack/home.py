@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,7 @@ class Home:
             lines = [f"*{mrkdwn(NAMES[name].capitalize())}:* {mrkdwn(shortened(shown(value), 150))}" for name, value in told_.items()]
             made.append(section("\n".join(lines)))
             assert profile is not None
-            for problem in contradictions(profile):
+            for problem in contradictions(profile, dt.date.today()):
                 said = f"You said {NAMES[problem.field]}: {problem.said}, and {problem.allowed}. The two do not usually go together."
                 made.append(context(f":warning: {mrkdwn(said)}"))
         else:
