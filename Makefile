@@ -120,13 +120,13 @@ lint: .venv/.dev
 check: .venv/.run
 	@exec $(BIN)/img-advisor knowledge check
 
-eval: .venv/.run weights
+eval: .venv/.dev weights
 	@exec $(BIN)/img-advisor eval $(ARGS)
 
 eval-model: .venv/.dev .venv-model/.model weights
 	@exec env IMG_ADVISOR_SMALL_MODEL=.venv-model $(BIN)/python -m pytest -s tests/small_model $(ARGS)
 
-fit: .venv/.run weights
+fit: .venv/.dev weights
 	@exec $(BIN)/img-advisor eval --fit $(ARGS)
 
 bench: .venv/.dev .venv-st/.st weights

@@ -38,9 +38,9 @@ from bot.compose import Draft
 from bot.errors import AdvisorError, InputError, NotFound
 from bot.field import Looked, foreign, sure
 from bot.judge import Judgement, judge
-from bot.kinds import PLAIN, decided
+from bot.kinds import FROM_ANSWERED, HONEST, OURS, PLAIN, decided, in_both
 from bot.memory import UTTERANCES, Memory
-from bot.messages import UNSAFE
+from bot.messages import UNSAFE, MessageKind
 from bot.passage import Chunk, Passage
 from bot.plan import Plan, readable
 from bot.profile import Problem, Told, contradictions, merged
@@ -55,6 +55,8 @@ log = logging.getLogger(__name__)
 
 MOST_K = 50
 
+SOME = 4
+"""Words from which on the meaning of a follow-up is asked, and that of a message that a rule has decided: "goodbye" is a courtesy."""
 MEANT = 1000
 """Characters of a message that its kind is told from."""
 
@@ -140,7 +142,8 @@ class Answering(Writing):
                 answer = event.answer
         assert answer is not None and works, "a stream ends with an answer"
         work = works[-1]
-        return Explained(answer, work.plan, work.found, work.judged, work.checked)
+        urgent = work.urgent or work.plan.scope is not None and work.plan.scope.kind == "emergency"
+        return Explained(answer, work.plan, work.found, work.judged, work.checked, urgent)
 
     async def _answered(self, question: Question, watch: Callable[[Work], None] = lambda _: None) -> AsyncGenerator[Event, None]:
         began = time.perf_counter()
@@ -157,6 +160,8 @@ class Answering(Writing):
         if read.language != "en":
             work.steps.append(f"read from {self._languages.name(read.language)}: {read.english or 'nothing'}")
         watch(work)
+        if plan.scope is not None:
+            await self._weighed_against(work, plan.scope, text, history)
         if plan.scope is None or plan.scope.status not in _NOTHING_NOTED:
             await self._note(work)
         asks = read.language != "en" and "?" in read.english
@@ -168,6 +173,8 @@ class Answering(Writing):
         if work.plan.scope is None and at_home and not read.enough:
             work.steps.append(f"too little is understood: {', '.join(read.unknown[:12])}")
             scope = await self._meant(work, text, answered=False)
+            if scope is not None and scope.kind == "emergency" and work.guess is not None and work.guess["emergency"] < PLAIN:
+                scope = None  # told by fragments; the reply below names urgent help, too
             if scope is None or scope.kind not in UNSAFE:
                 self._frame(work, "not_understood")
                 self._frame(work, "emergency")  # whoever is in danger may have written just that
@@ -240,21 +247,43 @@ class Answering(Writing):
     async def _decided(self, work: Work, text: str, language: str) -> Scope | None:
         """The rule that a message falls under by its meaning, and by what was found for it."""
         looked = [Looked(found, judged) for found, judged in zip(work.found, work.judged, strict=True)]
-        if scope := await self._meant(work, text, any(each.judged.answerable for each in looked)):
+        if scope := await self._meant(work, text, any(each.judged.answerable for each in looked), sure(looked)):
             return scope
         if work.plan.leaning is not None:
             return None if sure(looked) else work.plan.leaning
-        if language == "en" and self._at_home(work) and not work.question.history and foreign(looked):
+        ours = work.guess is not None and work.guess["in_scope"] + work.guess["not_held"] >= OURS
+        if language == "en" and self._at_home(work) and not work.question.history and not ours and foreign(looked):
             return self._planner.kind("out_of_scope")
         return None
 
-    async def _meant(self, work: Work, text: str, answered: bool) -> Scope | None:
+    async def _weighed_against(self, work: Work, scope: Scope, text: str, history: Sequence[Turn]) -> None:
+        """What a rule has decided by words, seen by the meaning: danger is never passed over, and an honest question with the words of an
+        emergency is answered after the urgent help."""
+        guess = await self._guessed(work, text)
+        if guess is None:
+            return
+        if scope.kind != "emergency" and guess["emergency"] >= FROM_ANSWERED["emergency"] and len(text.split()) >= SOME:
+            self._frame(work, "emergency")
+            work.urgent = True
+            work.steps.append("meant: perhaps an emergency")
+        elif scope.kind == "emergency" and guess["in_scope"] >= HONEST:
+            work.plan = self._planner.scoped(text, history, replace(scope, goes_on="all"))
+
+    async def _guessed(self, work: Work, text: str) -> dict[MessageKind, float] | None:
+        """How likely a message is of each kind; None where that cannot be told."""
         kinds = self._weighed()
         if kinds is None or kinds.embedder != self._embedder.fingerprint or not self._at_home(work):
             return None
-        vector = (await self._worker.run(self._embedder.embed, [text[:MEANT]]))[0]
-        guess = kinds.guess(vector)
-        kind = decided(guess, answered=answered)
+        if work.guess is None:
+            vector = (await self._worker.run(self._embedder.embed, [text[:MEANT]]))[0]
+            work.guess = kinds.guess(vector, in_both(work.question.text[:MEANT], text[:MEANT]))
+        return work.guess
+
+    async def _meant(self, work: Work, text: str, answered: bool, surely: bool = False) -> Scope | None:
+        guess = await self._guessed(work, text)
+        if guess is None or work.question.history and len(text.split()) < SOME:
+            return None
+        kind = decided(guess, answered=answered, surely=surely)
         if kind is None or work.question.history and kind not in UNSAFE:
             return None
         work.steps.append(f"meant: {kind}")

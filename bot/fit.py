@@ -10,23 +10,28 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from bot.answer import Turn
+from bot.errors import InputError
 from bot.golden import GoldenQuestion, read_golden
 from bot.judge import COEFFICIENTS, signals_of
-from bot.kinds import Kinds, fit_kinds
-from bot.messages import FOLDS, MessageKind, read_messages
+from bot.kinds import BUCKETS, GRAMS, MEANING, Kinds, grams, in_both, labels
+from bot.messages import FOLDS, KINDS, MessageKind, read_messages
 from bot.plan import Planner
 from bot.retrieve import NOT_HELD, WEIGHTS, Retriever
+from bot.terms import read_yaml
 
 UNANSWERABLE_WEIGHT = 2.0
 RIDGE = 0.001
-STORED, STORED_WEIGHT = 1200, 0.35
+STORED, STORED_WEIGHT = 8000, 0.35
 """Golden and stored questions that kinds of messages are fitted on beside the labelled ones, and what each weighs."""
+DANGER_ABROAD = 0.25
+"""What messages of people in danger weigh in other languages, where few others are labelled: else a language itself is taken for danger."""
 UNCLEAR = frozenset({"residency/wellbeing", "applying/money-scams-and-advisors", "usmle/score-integrity"})
 """Guides whose stored questions are partly those of people in need, or in temptation."""
 
@@ -61,21 +66,61 @@ def fit(retriever: Retriever, planner: Planner, path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What kinds of messages are fitted on: texts with their kinds, what each weighs, and messages x dimensions."""
+    """What kinds of messages are fitted on: texts with their kinds, what each weighs, messages x dimensions, and what grams are of."""
 
     said: list[tuple[str, MessageKind, float]]
     vectors: np.ndarray
+    written: list[str]
 
     def kinds(self, embedder: str, without: Collection[str] = ()) -> Kinds:
-        """The weights for `embedder`, fitted on all but some texts."""
+        """The weights for `embedder`, fitted on all but some texts.
+
+        Raises:
+            InputError: scikit-learn is not installed.
+        """
         kept = [i for i, (text, _, _) in enumerate(self.said) if text not in without]
         kinds, weights = [self.said[i][1] for i in kept], [self.said[i][2] for i in kept]
-        return Kinds(embedder, fit_kinds(self.vectors[kept].astype(np.float64), kinds, weights))
+        return fit_kinds(embedder, self.vectors[kept], [self.written[i] for i in kept], kinds, weights)
+
+
+def fit_kinds(embedder: str, vectors: np.ndarray, written: Sequence[str], kinds: Sequence[MessageKind], weights: Sequence[float]) -> Kinds:
+    """Weights of `bot.kinds`; the same for the same input.
+
+    Raises:
+        InputError: scikit-learn is not installed.
+    """
+    try:
+        from scipy.sparse import csr_matrix, hstack
+        from sklearn.linear_model import LogisticRegression
+    except ImportError:
+        raise InputError("Fitting needs scikit-learn; it comes with `make install-dev`, or as the package scikit-learn.") from None
+    counted = [_grams(text) for text in written]
+    ends = np.cumsum([0, *(len(buckets) for buckets, _ in counted)])
+    buckets, values = (np.concatenate([each[i] for each in counted]) for i in (0, 1))
+    rarity = np.log((1 + len(counted)) / (1 + np.bincount(buckets, minlength=BUCKETS))) + 1
+    values = values * rarity[buckets]
+    for a, b in zip(ends, ends[1:], strict=False):
+        values[a:b] *= GRAMS / (np.linalg.norm(values[a:b]) or 1.0)
+    mean, scale = vectors.mean(0), MEANING / float(vectors.std())
+    features = hstack([csr_matrix((vectors - mean) * scale), csr_matrix((values, buckets, ends), (len(counted), BUCKETS))]).tocsr()
+    found = LogisticRegression(C=1.0, max_iter=300, tol=1e-3).fit(features, labels(kinds), sample_weight=np.asarray(weights))
+    dimensions = vectors.shape[1]
+    bias, slopes = np.full(len(KINDS), NEVER), np.zeros((len(KINDS), dimensions + BUCKETS))
+    bias[found.classes_], slopes[found.classes_] = found.intercept_, found.coef_
+    meaning = slopes[:, :dimensions] * scale
+    return Kinds(embedder, bias - meaning @ mean, meaning, slopes[:, dimensions:], rarity)
+
+
+NEVER = -30.0
+"""The bias of a kind that nothing was an example of."""
+_grams = lru_cache(maxsize=20_000)(grams)  # texts are fitted on in several folds
 
 
 def labelled(retriever: Retriever, planner: Planner, path: Path, english: Callable[[str], str]) -> Labelled:
     """Labelled messages that are not held out, golden questions and stored questions of the guides (`bot.kinds`)."""
     said: list[tuple[str, MessageKind, float]] = [(m.says, m.kind, 1.0) for m in read_messages(path / "scope") if not m.held_out]
+    for name, kind_of in (("urgent/emergencies", "emergency"), ("near/honest", "in_scope")):
+        said += [(text, cast(MessageKind, kind_of), 1.0) for text in read_yaml((path / "scope" / f"{name}.yaml").read_bytes())]
     others: list[tuple[str, MessageKind]] = []
     for question in read_golden(path):
         if question.answerable or question.kind == "no_answer":
@@ -89,7 +134,13 @@ def labelled(retriever: Retriever, planner: Planner, path: Path, english: Callab
             others += [(text, told.get(f"{chunk.document_id}#{chunk.anchor}", kind)) for text in chunk.questions]
     order = np.random.default_rng(7).permutation(len(others))[:STORED]
     said += [(*others[i], STORED_WEIGHT) for i in order]
-    return Labelled(said, retriever.embed([english(text) for text, _, _ in said]))
+    understood = [english(text) for text, _, _ in said]
+    written = [in_both(text, read) for (text, _, _), read in zip(said, understood, strict=True)]
+    said = [
+        (text, kind, weight * (DANGER_ABROAD if kind == "emergency" and read != text else 1))
+        for (text, kind, weight), read in zip(said, understood, strict=True)
+    ]
+    return Labelled(said, retriever.embed(understood), written)
 
 
 def _samples(retriever: Retriever, planner: Planner, question: GoldenQuestion) -> list[Sample]:

@@ -56,7 +56,7 @@ _FILE = TypeAdapter(dict[MessageKind, list[str | _Listed]])
 
 
 def read_messages(folder: Path) -> list[Message]:
-    """Of a file `held-out.yaml` nothing may be learnt.
+    """Of files whose name begins with `held-out` nothing may be learnt.
 
     Raises:
         DocumentError: a file is not of the expected shape, or says something twice.
@@ -73,7 +73,7 @@ def read_messages(folder: Path) -> list[Message]:
         for kind, listed in kinds.items():
             for item in listed:
                 entry = _Listed(says=item) if isinstance(item, str) else item
-                message = Message(says=entry.says, kind=kind, others=frozenset(entry.others), held_out=path.stem == "held-out")
+                message = Message(says=entry.says, kind=kind, others=frozenset(entry.others), held_out=path.stem.startswith("held-out"))
                 if result.setdefault(message.says, message) is not message:
                     raise DocumentError(f"says '{message.says}' twice", file=path.name)
     return list(result.values())
@@ -81,9 +81,15 @@ def read_messages(folder: Path) -> list[Message]:
 
 def _taken_for(message: Message, explained: Explained) -> MessageKind:
     """As the advisor decided. What it looked up in vain is not held; whether the guides should hold it is asked by the golden questions,
-    so that an honest question counts as taken for one either way."""
-    if explained.plan.scope is not None:
-        return message.told_as(explained.plan.scope.kind)
+    so that an honest question counts as taken for one either way. Urgent help that is named before a refusal, or before the answer to the
+    whole message, meets an emergency, and the answer after it an honest question."""
+    scope = explained.plan.scope
+    if message.kind == "emergency" and explained.urgent:
+        return "emergency"
+    if message.kind == "in_scope" and scope is not None and scope.kind == "emergency" and scope.goes_on == "all":
+        return "in_scope"
+    if scope is not None:
+        return message.told_as(scope.kind)
     return "not_held" if explained.answer.status == "no_answer" and message.kind != "in_scope" else message.told_as("in_scope")
 
 

@@ -17,6 +17,7 @@ from bot.compose import MAX_SENTENCES, WORDS
 from bot.evidence import Evidence
 from bot.index import Index
 from bot.judge import Judgement
+from bot.messages import MessageKind
 from bot.passage import Chunk, FactRef
 from bot.plan import Part, Plan
 from bot.profile import Told
@@ -113,6 +114,7 @@ class Explained:
     found: list[Found]
     judged: list[Judgement]
     checked: list[Checked]
+    urgent: bool = False  # urgent help is named first
 
 
 @dataclass(slots=True)
@@ -137,6 +139,8 @@ class Work:
     steps: list[str] = field(default_factory=list)  # taken after the plan
     tools: list[ToolUse] = field(default_factory=list)
     results: list[ToolResult] = field(default_factory=list)
+    guess: dict[MessageKind, float] | None = None  # what the message is by its meaning
+    urgent: bool = False  # urgent help is named first
     unsure: Unsure | None = None
     noted: Noted | None = None
     told: Told = field(default_factory=Told)

@@ -402,7 +402,7 @@ def evaluate(
             err.print(fitting.table(found["fit"]), markup=False)
             if questions is None:
                 write_kinds(await advisor.fitted_kinds(await advisor.labelled(path)))
-                err.print("Kinds of messages: written to bot/kinds.json.")
+                err.print("Kinds of messages: written to bot/kinds.npz.")
         return found
 
     measured = _run(_with_advisor(read_settings(model=model), work))
