@@ -25,7 +25,7 @@ F1 = {"out_of_scope": 0.86, "not_held": 0.76, "in_scope": 0.84, "small_talk": 0.
 HELD_OUT_F1 = 0.77
 """Floor of the mean over the kinds of those messages that were written after the rules and never learnt from."""
 
-MISSED = 6
+MISSED = 9
 """Of the messages learnt from, most of them said by the way or hardly understood; where too little is understood, the reply names urgent
 help all the same, which does not count here."""
 
