@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from frame_page import ask, choose
 from playwright.async_api import Browser, BrowserContext, Page, expect
 from web_server import PASSING, Server
 
@@ -27,17 +28,6 @@ async def page(context: BrowserContext, home: str) -> Page:
     found = await context.new_page()
     await found.goto(home)
     return found
-
-
-async def ask(page: Page, text: str = PASSING) -> None:
-    await page.get_by_label("Your question").fill(text)
-    await page.keyboard.press("Enter")
-
-
-async def choose(page: Page, name: str) -> None:
-    """Something of the menu."""
-    await page.get_by_label("More", exact=True).click()
-    await page.get_by_role("button", name=name).click()
 
 
 async def test_from_a_question_to_the_highlighted_passage(context: BrowserContext, page: Page) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from axe import violations
-from playwright.async_api import Browser, BrowserContext, Locator, Page, Route, expect
+from frame_page import answered, ask, choose, conversation, opened
+from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 from web_server import PASSING, Server
 
 from bot.answer import Profile, Reply, Sentence
@@ -26,33 +27,6 @@ def home(server: Server) -> str:
 async def page(context: BrowserContext, home: str) -> Page:
     found = await context.new_page()
     await opened(found, home)
-    return found
-
-
-async def opened(page: Page, address: str) -> None:
-    await page.goto(address)
-    await page.wait_for_selector("[data-ready]")
-
-
-async def ask(page: Page, text: str = PASSING) -> Locator:
-    await page.locator("#text").fill(text)
-    await page.keyboard.press("Enter")
-    return page.locator(".answer").last
-
-
-async def answered(page: Page, text: str = PASSING) -> Locator:
-    answer = await ask(page, text)
-    await expect(answer).to_have_attribute("aria-busy", "false")
-    return answer
-
-
-async def choose(page: Page, name: str) -> None:
-    await page.get_by_label("More", exact=True).click()
-    await page.get_by_role("button", name=name).click()
-
-
-async def conversation(page: Page) -> dict[str, str]:
-    found: dict[str, str] = await page.evaluate("JSON.parse(sessionStorage.getItem('img-advisor-conversation'))")
     return found
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from axe import violations
-from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
+from frame_page import answered, ask, choose, conversation, opened
+from playwright.async_api import Browser, BrowserContext, Page, expect
 from web_server import PASSING, Server
 
 from bot.answer import Answer, AnswerEvent, Citation, Clarify, Event, HandoffRef, Question, Reply, Sentence, SourceRef
@@ -37,28 +38,6 @@ async def page(context: BrowserContext, home: str) -> Page:
     return found
 
 
-async def opened(page: Page, address: str) -> None:
-    await page.goto(address)
-    await page.wait_for_selector("[data-ready]")
-
-
-async def ask(page: Page, text: str = PASSING) -> Locator:
-    await page.locator("#text").fill(text)
-    await page.keyboard.press("Enter")
-    return page.locator(".answer").last
-
-
-async def answered(page: Page, text: str = PASSING) -> Locator:
-    answer = await ask(page, text)
-    await expect(answer).to_have_attribute("aria-busy", "false")
-    return answer
-
-
-async def choose(page: Page, name: str) -> None:
-    await page.get_by_label("More", exact=True).click()
-    await page.get_by_role("button", name=name).click()
-
-
 def says(server: Server, monkeypatch: pytest.MonkeyPatch, **more: Any) -> None:
     """Makes the advisor give this answer to everything, stored as any answer is."""
     advisor = server.state.advisor
@@ -78,11 +57,6 @@ def says(server: Server, monkeypatch: pytest.MonkeyPatch, **more: Any) -> None:
         yield AnswerEvent(answer=answer)
 
     monkeypatch.setattr(advisor, "stream", stream)
-
-
-async def conversation(page: Page) -> dict[str, str]:
-    found: dict[str, str] = await page.evaluate("JSON.parse(sessionStorage.getItem('img-advisor-conversation'))")
-    return found
 
 
 # Words and weight -----------------------------------------------------------------------------------------------------
