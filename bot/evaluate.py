@@ -19,6 +19,7 @@ from bot.answer import Answer, Question, Turn
 from bot.dialogues import measure_dialogues, read_dialogues
 from bot.errors import InputError
 from bot.figures import find, same
+from bot.fit import can_fit
 from bot.golden import GoldenQuestion, read_golden
 from bot.messages import cross_validate, measure_messages, read_messages
 from bot.mutations import measure_verifier, verifier_cases
@@ -100,8 +101,9 @@ async def evaluate(
         messages = read_messages(GOLDEN / "scope")
         report["messages"] = await measure_messages(advisor, messages)
         report["measures"] |= {f"messages_{name}": report["messages"][name] for name in MESSAGES}
-        report["messages"]["cross_validated"] = await cross_validate(advisor, messages, GOLDEN)
-        report["measures"]["messages_cross_validated_f1"] = report["messages"]["cross_validated"]["macro_f1"]
+        if can_fit():
+            report["messages"]["cross_validated"] = await cross_validate(advisor, messages, GOLDEN)
+            report["measures"]["messages_cross_validated_f1"] = report["messages"]["cross_validated"]["macro_f1"]
     if verifier:
         report["verifier"] = await advisor.measured(_verifier_measures)
         report["measures"] |= {
@@ -316,7 +318,8 @@ def table(report: dict[str, Any]) -> str:
 
 def _messages_table(report: dict[str, Any]) -> list[str]:
     """How well kinds of messages are told apart: all, in folds whose weights were fitted without them, and those held out."""
-    all_kinds, held, crossed = (each["kinds"] for each in (report, report["held_out"], report["cross_validated"]))
+    folds = report.get("cross_validated")  # not there where nothing can be fitted
+    all_kinds, held, crossed = (each["kinds"] if each else {} for each in (report, report["held_out"], folds))
     lines = [f"Messages: {report['messages']}, of them held out {report['held_out']['messages']}"]
     heads = ("messages", "precision", "recall", "F1", "5 folds F1", "held out", "F1")
     lines.append("  " + "".ljust(16) + "".join(head.rjust(11) for head in heads))
@@ -325,7 +328,10 @@ def _messages_table(report: dict[str, Any]) -> list[str]:
         folded = crossed.get(kind, {}).get("f1")
         cells = [*(values[name] for name in ("messages", "precision", "recall", "f1")), folded, *apart]
         lines.append(f"  {kind.ljust(16)}" + "".join(_cell(cell).rjust(11) for cell in cells))
-    for name, some in (("all", report), ("5 folds", report["cross_validated"]), ("held out", report["held_out"])):
+    for name, some in (("all", report), ("5 folds", folds), ("held out", report["held_out"])):
+        if some is None:
+            lines.append("  5 folds         not measured: fitting needs scikit-learn (make install-dev)")
+            continue
         lines.append(f"  {name.ljust(16)}" + ", ".join(f"{n.replace('_', ' ')} {_cell(some[n])}" for n in MESSAGES))
     lines += [f"  taken for {w['taken_for']}, is {w['kind']}: {w['says'][:110]}" for w in report["wrong"]]
     return lines

@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from bot.answer import Turn
 from bot.errors import InputError
 from bot.golden import GoldenQuestion, read_golden
 from bot.judge import COEFFICIENTS, signals_of
-from bot.kinds import BUCKETS, GRAMS, MEANING, Kinds, grams, in_both, labels
+from bot.kinds import BUCKETS, GRAMS, MEANING, Kinds, grams, in_both
 from bot.messages import FOLDS, KINDS, MessageKind, read_messages
 from bot.plan import Planner
 from bot.retrieve import NOT_HELD, WEIGHTS, Retriever
@@ -32,6 +33,8 @@ STORED, STORED_WEIGHT = 8000, 0.35
 """Golden and stored questions that kinds of messages are fitted on beside the labelled ones, and what each weighs."""
 DANGER_ABROAD = 0.25
 """What messages of people in danger weigh in other languages, where few others are labelled: else a language itself is taken for danger."""
+NEVER = -30.0
+"""The bias of a kind that nothing was an example of."""
 UNCLEAR = frozenset({"residency/wellbeing", "applying/money-scams-and-advisors", "usmle/score-integrity"})
 """Guides whose stored questions are partly those of people in need, or in temptation."""
 
@@ -83,17 +86,25 @@ class Labelled:
         return fit_kinds(embedder, self.vectors[kept], [self.written[i] for i in kept], kinds, weights)
 
 
+LACKING = "Fitting needs scikit-learn; it comes with `make install-dev`, or as the package scikit-learn."
+
+
+def can_fit() -> bool:
+    """Whether scikit-learn is installed; only fitting needs it."""
+    return find_spec("sklearn") is not None
+
+
 def fit_kinds(embedder: str, vectors: np.ndarray, written: Sequence[str], kinds: Sequence[MessageKind], weights: Sequence[float]) -> Kinds:
     """Weights of `bot.kinds`; the same for the same input.
 
     Raises:
         InputError: scikit-learn is not installed.
     """
-    try:
-        from scipy.sparse import csr_matrix, hstack
-        from sklearn.linear_model import LogisticRegression
-    except ImportError:
-        raise InputError("Fitting needs scikit-learn; it comes with `make install-dev`, or as the package scikit-learn.") from None
+    if not can_fit():
+        raise InputError(LACKING)
+    from scipy.sparse import csr_matrix, hstack
+    from sklearn.linear_model import LogisticRegression
+
     counted = [_grams(text) for text in written]
     ends = np.cumsum([0, *(len(buckets) for buckets, _ in counted)])
     buckets, values = (np.concatenate([each[i] for each in counted]) for i in (0, 1))
@@ -103,7 +114,7 @@ def fit_kinds(embedder: str, vectors: np.ndarray, written: Sequence[str], kinds:
         values[a:b] *= GRAMS / (np.linalg.norm(values[a:b]) or 1.0)
     mean, scale = vectors.mean(0), MEANING / float(vectors.std())
     features = hstack([csr_matrix((vectors - mean) * scale), csr_matrix((values, buckets, ends), (len(counted), BUCKETS))]).tocsr()
-    found = LogisticRegression(C=1.0, max_iter=300, tol=1e-3).fit(features, labels(kinds), sample_weight=np.asarray(weights))
+    found = LogisticRegression(C=1.0, max_iter=300, tol=1e-3).fit(features, [KINDS.index(kind) for kind in kinds], sample_weight=weights)
     dimensions = vectors.shape[1]
     bias, slopes = np.full(len(KINDS), NEVER), np.zeros((len(KINDS), dimensions + BUCKETS))
     bias[found.classes_], slopes[found.classes_] = found.intercept_, found.coef_
@@ -111,8 +122,6 @@ def fit_kinds(embedder: str, vectors: np.ndarray, written: Sequence[str], kinds:
     return Kinds(embedder, bias - meaning @ mean, meaning, slopes[:, dimensions:], rarity)
 
 
-NEVER = -30.0
-"""The bias of a kind that nothing was an example of."""
 _grams = lru_cache(maxsize=20_000)(grams)  # texts are fitted on in several folds
 
 

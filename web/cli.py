@@ -379,10 +379,13 @@ def evaluate(
     from bot import compare
     from bot.evaluate import GOLDEN, table
     from bot.evaluate import evaluate as measure
+    from bot.fit import LACKING, can_fit
 
     before = _read_json(against, dict[str, Any], "run")
     if before is not None:
         compare.compare(before, {"rows": [], "measures": {}})  # says that it is no report before the long work, not after it
+    if fit and not can_fit():
+        raise InputError(LACKING)
     pages = None
     if report is not None:
         from web.report import Report

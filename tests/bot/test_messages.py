@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from bot.errors import DocumentError
+from bot.evaluate import _messages_table
 from bot.messages import KINDS, Message, read_messages, told_apart
 from bot.settings import ROOT
 
@@ -51,3 +52,11 @@ def test_a_wrong_set_is_refused_with_its_file(tmp_path, text):
     (tmp_path / "set.yaml").write_text(text)
     with pytest.raises(DocumentError, match=r"set\.yaml"):
         read_messages(tmp_path)
+
+
+def test_measures_without_folds_are_told_as_such():
+    found = told_apart([("fraud", "fraud"), ("in_scope", "in_scope")]) | {"wrong": []}
+    report = found | {"held_out": found}
+    assert any("5 folds" in line and "not measured" in line for line in _messages_table(report))
+    whole = _messages_table(report | {"cross_validated": found})
+    assert not any("not measured" in line for line in whole) and len(whole) == len(_messages_table(report))

@@ -275,11 +275,13 @@ def test_a_broken_history(call: Call, tmp_path: Path, content: bytes) -> None:
     is_one_sentence(call("ask", PASSING, "--history", file), "history.json")
 
 
-def test_files_that_are_not_there(call: Call, tmp_path: Path) -> None:
+def test_files_and_libraries_that_are_not_there(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     is_one_sentence(call("ask", PASSING, "--profile", tmp_path / "gone.json"), "gone.json")
     is_one_sentence(call("ask", PASSING, "--history", tmp_path), tmp_path.name)
     is_one_sentence(call("ingest", tmp_path / "gone.md", "--collection", "x"), "gone.md")
     is_one_sentence(call("eval", "--questions", tmp_path / "gone.yaml"), "gone.yaml")
+    monkeypatch.setattr("bot.fit.can_fit", lambda: False)
+    is_one_sentence(call("eval", "--fit"), "scikit-learn")  # before the long work, not after it
     is_one_sentence(call("restore", tmp_path / "gone.zip"), "gone.zip")
     is_one_sentence(call("backup", tmp_path / "no-folder" / "copy.zip"), "copy.zip")
 
