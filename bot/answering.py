@@ -38,7 +38,7 @@ from bot.compose import Draft
 from bot.errors import AdvisorError, InputError, NotFound
 from bot.field import Looked, foreign, sure
 from bot.judge import Judgement, judge
-from bot.kinds import FROM_ANSWERED, HONEST, OURS, PLAIN, decided, in_both
+from bot.kinds import FROM_ANSWERED, HONEST, OURS, PLAIN, decided, in_both, says_something
 from bot.memory import UTTERANCES, Memory
 from bot.messages import UNSAFE, MessageKind
 from bot.passage import Chunk, Passage
@@ -55,8 +55,6 @@ log = logging.getLogger(__name__)
 
 MOST_K = 50
 
-SOME = 4
-"""Words from which on the meaning of a follow-up is asked, and that of a message that a rule has decided: "goodbye" is a courtesy."""
 MEANT = 1000
 """Characters of a message that its kind is told from."""
 
@@ -247,10 +245,11 @@ class Answering(Writing):
     async def _decided(self, work: Work, text: str, language: str) -> Scope | None:
         """The rule that a message falls under by its meaning, and by what was found for it."""
         looked = [Looked(found, judged) for found, judged in zip(work.found, work.judged, strict=True)]
-        if scope := await self._meant(work, text, any(each.judged.answerable for each in looked), sure(looked)):
+        surely = sure(looked)
+        if scope := await self._meant(work, text, any(each.judged.answerable for each in looked), surely):
             return scope
         if work.plan.leaning is not None:
-            return None if sure(looked) else work.plan.leaning
+            return None if surely else work.plan.leaning
         ours = work.guess is not None and work.guess["in_scope"] + work.guess["not_held"] >= OURS
         if language == "en" and self._at_home(work) and not work.question.history and not ours and foreign(looked):
             return self._planner.kind("out_of_scope")
@@ -262,7 +261,7 @@ class Answering(Writing):
         guess = await self._guessed(work, text)
         if guess is None:
             return
-        if scope.kind != "emergency" and guess["emergency"] >= FROM_ANSWERED["emergency"] and len(text.split()) >= SOME:
+        if scope.kind != "emergency" and guess["emergency"] >= FROM_ANSWERED["emergency"] and says_something(work.question.text):
             self._frame(work, "emergency")
             work.urgent = True
             work.steps.append("meant: perhaps an emergency")
@@ -281,7 +280,7 @@ class Answering(Writing):
 
     async def _meant(self, work: Work, text: str, answered: bool, surely: bool = False) -> Scope | None:
         guess = await self._guessed(work, text)
-        if guess is None or work.question.history and len(text.split()) < SOME:
+        if guess is None or work.question.history and not says_something(work.question.text):
             return None
         kind = decided(guess, answered=answered, surely=surely)
         if kind is None or work.question.history and kind not in UNSAFE:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -48,6 +47,8 @@ HONEST = 0.8
 OURS = 0.6
 """From here on a message is of our field, whatever little was found for it."""
 
+SOME = 4
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff]")  # Thai, Lao, Burmese, Japanese, Chinese
 _SPACE, _TOKEN = re.compile(r"\s+"), re.compile(r"\w\w+")
 
 
@@ -97,6 +98,12 @@ class Kinds:
         return {kind: round(float(p), 4) for kind, p in zip(KINDS, chances / chances.sum(), strict=True)}
 
 
+def says_something(said: str) -> bool:
+    """Whether a message is more than a courtesy or a cue: four words, or twice as many signs of a script that writes no spaces. The meaning
+    of less ("goodbye", "and the fee?") is not asked against a rule, or within a conversation."""
+    return len(said.split()) >= SOME or len(_UNSPACED.findall(said)) >= 2 * SOME
+
+
 def in_both(said: str, english: str) -> str:
     """What grams are taken from: a message, and how it was understood where that is not the same."""
     return said if not english or english == said else f"{said} || {english}"
@@ -133,8 +140,3 @@ def write_kinds(kinds: Kinds, path: Path = FILE) -> None:
     np.savez_compressed(
         path, embedder=np.array(kinds.embedder), bias=kinds.bias.astype(np.float32), meaning=kinds.meaning.astype(np.float32), **small
     )
-
-
-def labels(kinds: Sequence[MessageKind]) -> np.ndarray:
-    """Their places in KINDS."""
-    return np.array([KINDS.index(kind) for kind in kinds])
