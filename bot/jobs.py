@@ -12,7 +12,7 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -128,15 +128,16 @@ class Jobs:
 
     # Taking
 
-    async def take(self, kinds: Sequence[str], most: int) -> list[Job]:
-        """Jobs that are due and that nobody holds, oldest first; they are this process's for `lease_s`."""
+    async def take(self, kinds: Sequence[str], most: int, *, but: Collection[int] = ()) -> list[Job]:
+        """Jobs that are due and that nobody holds, oldest first; they are this process's for `lease_s`. `but`: numbers of jobs to leave."""
         table, before = tables.jobs, tables.jobs.alias()
         blocked = sa.exists().where(before.c.lane == table.c.lane, before.c.seq < table.c.seq, before.c.state.in_(OPEN))
         async with self._begin() as connection:
             now = await self._now(connection)
             due = (
                 sa.select(table.c.seq)
-                .where(table.c.state.in_(OPEN), table.c.due_at <= now, table.c.kind.in_(kinds), sa.or_(table.c.lane == "", ~blocked))
+                .where(table.c.state.in_(OPEN), table.c.due_at <= now, table.c.kind.in_(kinds), table.c.seq.not_in(but))
+                .where(sa.or_(table.c.lane == "", ~blocked))
                 .order_by(table.c.seq)
                 .limit(most)
                 .with_for_update(skip_locked=True)
@@ -273,7 +274,7 @@ class Crew:
     at_once: int = 8
     look_every_s: float = 0.5
     on_failure: Callable[[Job], Awaitable[None]] | None = None  # of a job that is given up
-    _running: set[asyncio.Task[None]] = field(default_factory=set)
+    _running: dict[asyncio.Task[None], int] = field(default_factory=dict)  # each with the number of its job
     _stopping: bool = False
 
     async def run(self) -> None:
@@ -289,14 +290,15 @@ class Crew:
                     await self.jobs.sweep()
                     swept = time.monotonic()
                 if room > 0:
-                    taken = await self.jobs.take(list(self.hands), room)
+                    # A process that was held up may find the lease of its own work run out: it goes on with it, not twice.
+                    taken = await self.jobs.take(list(self.hands), room, but=set(self._running.values()))
                 wait_s = self.look_every_s
             except (SQLAlchemyError, OSError) as error:
                 log.warning("The queue cannot be read (%s); trying again.", type(error).__name__)
                 wait_s = min(wait_s * 2, 5.0)
             for job in taken:
                 task = asyncio.create_task(self._do(job))
-                self._running.add(task)
+                self._running[task] = job.seq
                 task.add_done_callback(self._ended)
             if not taken:
                 with suppress(TimeoutError):
@@ -320,7 +322,7 @@ class Crew:
                 await asyncio.wait(late)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        self._running.pop(task, None)
         self.jobs.woken.set()
 
     async def _do(self, job: Job) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -79,18 +80,33 @@ async def test_a_job_whose_process_died_is_taken_over_with_its_note(engine: Asyn
 
 
 async def test_a_long_job_is_held_while_it_works(engine: AsyncEngine) -> None:
-    jobs, other, times = Jobs(engine, lease_s=0.6), Jobs(engine), []
+    jobs, other, times = Jobs(engine, lease_s=2.4), Jobs(engine), []
 
     async def work(job: Job) -> None:
         times.append(job.attempts)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(4)
 
     await jobs.put("k", "1", {})
     async with working(Crew(jobs, {"k": work}, look_every_s=0.05)):
         await until(lambda: asyncio.sleep(0, bool(times)))
-        for _ in range(10):
+        for _ in range(15):
             assert await other.take(["k"], 1) == []
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
+        await until(over(jobs))
+    assert times == [1]
+
+
+async def test_a_process_that_was_held_up_goes_on_with_its_own_work_once(engine: AsyncEngine) -> None:
+    jobs, times = Jobs(engine, lease_s=0.3), []
+
+    async def work(job: Job) -> None:
+        times.append(job.attempts)
+        time.sleep(0.6)  # nothing else of this process has its turn: the lease runs out
+        for _ in range(20):
+            await asyncio.sleep(0.02)
+
+    await jobs.put("k", "1", {})
+    async with working(Crew(jobs, {"k": work}, look_every_s=0.01)):
         await until(over(jobs))
     assert times == [1]
 
