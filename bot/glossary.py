@@ -136,7 +136,7 @@ class Glossary:
         return word
 
     def _keys(self, word: str) -> dict[str, int]:
-        """What a word of a message may stand as, and how sure that is."""
+        """What a word of a message may stand as, and how sure that is: the surest first, as of phrases that fit alike the first counts."""
         if len(word) > LONGEST_WORD:
             return {word: 90}
         word = folded(word)
@@ -148,13 +148,13 @@ class Glossary:
                 keys["=" + self._stem(left)] = 50
         if len(word) >= LEAST_STEM:
             keys["=" + self._stem(word)] = 70
-        return keys | {"~" + spelt: 80, word: 90}
+        return dict(sorted((keys | {"~" + spelt: 80, word: 90}).items(), key=lambda key: -key[1]))
 
-    def _shortened(self, word: str) -> set[str]:
-        """The word without a prefix, an ending, or both."""
+    def _shortened(self, word: str) -> list[str]:
+        """The word without a prefix, an ending, or both; what keeps most of it, and its end, first."""
         starts = {word, *(word.removeprefix(p) for p in self._prefixes if word.startswith(p) and len(word) - len(p) >= LEAST_LEFT)}
         ends = {s.removesuffix(e) for s in starts for e in self._endings if s.endswith(e) and len(s) - len(e) >= LEAST_LEFT}
-        return (starts | ends) - {word}
+        return sorted((starts | ends) - {word}, key=lambda left: (-len(left), not word.endswith(left), left))
 
     def written(self, text: str) -> str:
         """`text` as the list writes: traditional characters as simplified ones, joined words apart, 100.000 as 100,000."""

@@ -1,6 +1,9 @@
 """The language of a message, and its bridge to the English guides."""
 
 import asyncio
+import os
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -99,6 +102,15 @@ def test_traditional_characters_are_read_like_simplified_ones(languages):
     data = yaml.safe_load((WORD_LISTS / "zh.yaml").read_text(encoding="utf-8"))
     old, new = data["characters"]
     assert len(old) == len(new) and not set(old) & {c for forms in data["terms"].values() for form in forms for c in form if c not in new}
+
+
+def test_a_message_is_read_alike_by_every_process():
+    """Also where phrases fit alike: Python orders sets anew in each process."""
+    read = "from bot.settings import ROOT; from bot.words import read_words; words = read_words(ROOT / 'knowledge').languages; "
+    read += f"print([words.english(text) for text in {['هل يمكن لزوجتي على J-2 أن تعفى', 'هل المقابلات حضورية', 'متى تبدأ مباراة']!r}])"
+    settings = [os.environ | {"PYTHONHASHSEED": seed} for seed in "1234"]
+    found = {subprocess.check_output([sys.executable, "-c", read], env=env, cwd=ROOT) for env in settings}
+    assert len(found) == 1 and b"interview" in found.pop()
 
 
 def test_of_what_is_not_understood_nothing_is_guessed(languages):
