@@ -226,17 +226,16 @@ async def test_a_page_that_replaces_itself_adds_the_chat_again(world: World, pag
     await page.goto(world.page())
     await launcher(page).click()
     await expect(box(page)).to_be_focused()
-    await page.evaluate("document.body.replaceChildren()")
-    await expect(launcher(page)).to_have_count(0)
-    await page.evaluate("IMGAdvisor.add({}); IMGAdvisor.add({name: 'chat'})")  # the second one is there already
-    await expect(launcher(page)).to_have_count(1)
-    await launcher(page).click()
-    await expect(box(page)).to_be_focused()  # before its script is there, Enter only begins a new line
+    for _ in range(5):
+        await page.evaluate("document.body.replaceChildren()")
+        await expect(launcher(page)).to_have_count(0)
+        await page.evaluate("IMGAdvisor.add({}); IMGAdvisor.add({name: 'chat'})")  # the second one is there already
+        await expect(launcher(page)).to_have_count(1)
+        await launcher(page).click()
+        await expect(box(page)).to_be_focused()
+        await page.keyboard.type("Step")  # into the chat, not into what was there before it
+        await expect(box(page)).to_have_value("Step")
     await ask(page)
-    try:
-        await expect(chat(page).get_by_role("article").last).to_be_visible(timeout=8000)
-    except AssertionError:
-        await box(page).press("Enter")  # the script came after the first one
     await expect(chat(page).get_by_role("article").last).to_contain_text("218")
 
 
