@@ -33,6 +33,7 @@ _MARKS = "?!.,;:\n"
 _LETTERS = str.maketrans("ىیئكکہھۂۃةەٱؤ", "ييي" + "كك" + "هههههه" + "ا" + "و")
 _PUNCTUATION = str.maketrans("؟،؛۔。？！，、；：।", "?,;..?!,,;:.")
 _GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:[.\u00a0\u202f ]\d{3})+(?![\d.,]*\d)")
+_SENTENCE = re.compile(r"(?:[^.!?;\n]|\.(?=\S))+[.!?;\n]*\s*|[.!?;\n]+\s*")
 _TIMES = {"thousand": 1_000, "lakh": 100_000, "ten-thousand": 10_000, "million": 1_000_000}
 _MANY = re.compile(rf"(\d+(?:\.\d+)?) ({'|'.join(_TIMES)})\b")
 
@@ -95,6 +96,7 @@ class Glossary:
         self._stem: Callable[[str], str] = snowballstemmer.stemmer(data["stemmer"]).stemWord if data.get("stemmer") else str
         self._spelling = [(re.compile(old), new) for old, new in data.get("spelling", ())]
         self._apart = re.compile(data["apart"], re.I) if data.get("apart") else None
+        self._asks = re.compile(data["asks"], re.I) if data.get("asks") else None
         self._characters = {ord(old): new for old, new in zip(*data.get("characters", ("", "")), strict=True)}
         self._prefixes = sorted(map(folded, data.get("prefixes", ())), key=len, reverse=True)
         self._endings = sorted(map(folded, data.get("endings", ())), key=len, reverse=True)
@@ -163,6 +165,13 @@ class Glossary:
             text = self._apart.sub(" ", text)
         return _GROUPED.sub(lambda m: re.sub(r"\D", ",", m.group()), text)
 
+    def _marked(self, text: str) -> str:
+        """`text` with a question mark after each sentence that asks without one: "kya", "吗" and "ли" are marks enough."""
+        if (asks := self._asks) is None:
+            return text
+        sentences = _SENTENCE.findall(plain(text))
+        return "".join(s.rstrip(" .\n") + "? " if "?" not in s and asks.search(s.translate(self._characters)) else s for s in sentences)
+
     def knows(self, word: str) -> bool:
         """Whether a word by itself is a term of the list, not one of its function words."""
         found, _ = self._found([self._keys(word)], 0)
@@ -174,7 +183,7 @@ class Glossary:
             fixed: whether a word is a figure, an abbreviation or a name of the field, and no form of another word; or words, one name.
             stays: whether a word that the list does not have is kept as it is; told whether it opens a sentence.
         """
-        words = tokens(self.written(text))
+        words = tokens(self.written(self._marked(text)))
         keys = [self._keys(word) if word not in _MARKS else {word: 90} for word in words]
         clauses = [Clause()]
         if words and self._goes_on(next((word for word in words if word not in "¿¡"), "")):

@@ -136,6 +136,24 @@ def test_a_message_too_short_to_tell_has_the_language_of_the_conversation(langua
     assert languages.detect("H-1B?") == "en"
 
 
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("mujhe H1B ke liye step 3 chahiye kya", True), ("क्या मुझे वीज़ा चाहिए", True), ("کیا مجھے ویزا چاہیے", True), ("我需要签证吗", True),
+        ("нужна ли мне виза", True), ("هل أحتاج فيزا", True), ("puis-je avoir un visa", True), ("¿necesito visa", True),
+        ("mujhe visa chahiye", False), ("میں نے ہاؤس جاب کیا", False), ("necesito visa", False), ("我需要签证", False),
+    ],
+)  # fmt: skip
+def test_a_sentence_can_ask_without_a_mark(languages, text, asks):
+    """And what asks tells nothing of the applicant."""
+    read = languages.read(text)
+    assert ("?" in read.english) == asks and (not read.told) == asks
+
+
+def test_what_is_told_beside_a_question_stays_told(languages):
+    assert "2017" in languages.read("Pakistan se hoon. 2017 graduate. kya mujhe visa chahiye").told
+
+
 def test_names_and_figures_pass_the_bridge_unchanged(languages):
     read = languages.english("¿Cuánto cuesta la licencia en Texas si saqué 218 en Step 2 CK?")
     assert all(word in read for word in ("Texas", "218", "Step 2 CK", "license", "how much"))
