@@ -16,6 +16,8 @@ async def ask(advisor, text, **more):
         ("Compare Texas and New York license rules", "licensure_lookup", {"states": ["Texas", "New York"]}),
         ("how many USMLE attempts does Ohio allow", "licensure_lookup", {"states": ["Ohio"], "aspects": ["usmle_attempt_limit"]}),
         ("Which years of training does Texs require for a license?", "licensure_lookup", {"states": ["Texas"]}),
+        ("what is the fee to apply to 40 internal medicine programs", "cost_estimate", {"programs": [40]}),
+        ("cost of applying to 100 programs IM and FM", "cost_estimate", {"programs": [100]}),
         ("245 step 2 internal medicine non-US IMG", "specialty_outcomes", {"specialties": ["internal medicine"], "step2ck": 245}),
     ],
 )
