@@ -131,6 +131,11 @@ _PERMIT = re.compile(
 _UNSETTLED = re.compile(r"\b(?:waiting|applied|applying|pending|yet|process|lottery|soon|eventually|getting|get a|after|later|future|won'?t|lost|expired|based)\b")
 _US_CITIZEN = re.compile(r"\b(?:us|u\.s\.?|usa|american|united states|u\.s\.a\.?)[- ]?\s*(?:citizen|national|passport)\w*|\b(?:citizen|national) of (?:the )?(?:us|usa|united states|america)\b|\b(?:i'?m|am|as) (?:an )?american\b(?! (?:med|grad|doc|img|school|univ))|(?<!non[- ])(?<!non)\bus[- ]imgs?\b")  # fmt: skip
 _CITIZEN_OF = re.compile(r"\b(?:citizen|national|passport(?: holder)?|citizenship|nationality)\s*(?:of|from|is|:|=|-)?\s*(?:the\s+)?(?P<place>[a-z][a-z ]{2,30})")
+_OF_ANOTHER = re.compile(
+    r"\b(?:marry|marries|marrying|married|marriage|wed|wedding|engaged|engagement|dating|date|with|to|by|than|like|unlike|versus|vs|for|from|between)"
+    r"\s+(?:(?:an?|the|another|any|some|one|my)\s+)?(?:(?!am\b|is\b|as\b)[a-z]+\s+)?$"
+)
+"""Before a citizenship: it is somebody else's ("I will marry a US citizen")."""
 _OF_COUNTRY = re.compile(r"(?<![a-z])(?P<place>[a-z]+(?: [a-z]+)?)[- ](?:citizen|national|passport|nationality)(?:ship|s)?\b")
 _SCHOOL = (
     re.compile(r"\b(?:med(?:ical)? (?:school|college|university|degree|studies)|mbbs|mbchb|studied medicine|studied (?:my )?med\w*|my (?:school|college|university)|trained)\b[\s:]*(?:(?:in|from|at|is|was|country)[\s:]+){1,2}(?:\d{4}\s+(?:in|from)\s+)?(?:the\s+)?(?P<place>[a-z][a-z ]{2,30})"),
@@ -341,8 +346,9 @@ class ProfileReader:
         elif (m := next((m for p in _WITH_VISA if (m := p.search(text))), None)) and not _NOT.search(text[: m.start()]):
             yield "visa_needed", True, _at(m, at)
         if (m := _US_CITIZEN.search(text)) and not _NOT.search(text[max(0, m.start() - 14) : m.start()]) and not _UNSETTLED.search(text):
-            yield "citizenship", "United States", _at(m, at)
-        elif (place := self._place(text, (_CITIZEN_OF, _OF_COUNTRY))) and not _NOT.search(text):
+            if not _OF_ANOTHER.search(text[: m.start()]):
+                yield "citizenship", "United States", _at(m, at)
+        elif (place := self._place(text, (_CITIZEN_OF, _OF_COUNTRY))) and not _NOT.search(text) and not _OF_ANOTHER.search(text[: place[1]]):
             yield "citizenship", place[0], (at + place[1], at + place[2])
         if (m := _PERMIT.search(text)) and not _NOT.search(text[: m.end()]) and not _UNSETTLED.search(text):
             yield "us_work_authorization", True, _at(m, at)

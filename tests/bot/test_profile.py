@@ -60,6 +60,23 @@ def test_who_only_speaks_of_us_imgs_or_has_a_green_card_is_no_citizen(reader, te
     assert reader.read(text, Profile(), TODAY).fields == noted
 
 
+@pytest.mark.parametrize(
+    ("text", "noted"),
+    [
+        ("I will marry a US citizen, does that help with a residency visa", None),
+        ("I am married to an American citizen", None),
+        ("I'm engaged to a Canadian citizen", None),
+        ("I compete with US citizens", None),
+        ("I moved to the US and I am a US citizen", "United States"),
+        ("I am married, I am a US citizen", "United States"),
+        ("married, US citizen, YOG 2019", "United States"),
+        ("I'm a Canadian citizen", "Canada"),
+    ],
+)
+def test_the_citizenship_of_others_is_not_ones_own(reader, text, noted):
+    assert reader.read(text, None, TODAY).fields.get("citizenship") == noted
+
+
 def test_what_cannot_be_so_names_field_and_range_and_the_rest_is_kept(reader):
     profile, problems = told(reader, "Step 2 CK 400, need visa, graduated 2016", Profile(states=["Ohio"]))
     assert profile == Profile(states=["Ohio"], visa_needed=True, graduation_year=2016)
