@@ -67,8 +67,8 @@ _WANTED = re.compile(r"\b(?:fees?|costs?|prices?|deadlines?|requirements?|chance
 _NOT = re.compile(r"\b(?:not|no|never|without|don'?t|dont|do not|didn'?t|didnt|haven'?t|havent|isn'?t|isnt|aint|won'?t|wont|nor|neither)\b")
 
 _STEP = (
-    r"(?P<exam>(?:usmle\s*)?(?:st[ea]*p|stpe|setp|s)\s*-?\s*(?P<number>1|2|3|one|two|three|i{1,3})\b(?:\s*-?\s*(?:ck|c k))?"
-    r"|(?:usmle\s*)?(?:\b2\s*-?)?\bck)"
+    r"(?P<exam>(?:usmle\s*)?(?:st[ea]*p|stpe|setp|s)\s*-?\s*(?P<number>1|2|3|one|two|three|i{1,3})(?:\b|(?=ck\b))(?:\s*-?\s*(?:ck|c k))?"
+    r"|(?:usmle\s*)?(?:\b2\s*-?\s*)?(?<![a-z])ck)"
 )
 _YEAR = r"(?P<year>[12]\d{3})"
 _GRADUATED = (
@@ -82,9 +82,9 @@ _YEARS = (
     re.compile(rf"\b{_YEAR}\s+(?:med\w*\s+)?(?:grad(?:uate)?|yog|pass ?out|mbbs)\b"),
     re.compile(r"\b(?:graduated|grad|yog|class of|mbbs)\s+(?:in\s+)?'(?P<short>\d{2})\b"),
 )  # fmt: skip
-_BETWEEN = r"(?:\s|:|=|,|-(?!\d)|\b(?:score[ds]?|scoring|got|with|of|is|was|a|an|my|in|on|at|usmle|result|about|result'?s|has|been|just|came|out|as|ck)\b){0,7}?"
+_BETWEEN = r"(?:\s|:|=|,|-(?!\d)|(?<=\w)-(?=\d)|\b(?:score[ds]?|scoring|got|with|of|is|was|a|an|my|in|on|at|usmle|result|about|result'?s|has|been|just|came|out|as|ck)\b){0,7}?"
 _SCORES = (
-    re.compile(rf"(?<![\w/]){_STEP}(?![a-z]){_BETWEEN}(?P<score>-?\d{{3}})(?![\d%+]|\s*(?:usd|dollars|programs|hours|\$))"),
+    re.compile(rf"(?<![\w/]){_STEP}(?![a-z]){_BETWEEN}(?P<score>(?:(?<!\w)-)?\d{{3}})(?![\d%+]|\s*(?:usd|dollars|programs|hours|\$))"),
     re.compile(rf"(?<![\w$.,/-])(?P<score>\d{{3}})\s+(?:\b(?:on|in|for|at|my|the|usmle)\b\s*){{0,3}}(?<![\w/]){_STEP}(?![a-z])"),
     re.compile(rf"(?<![\w/]){_STEP}(?![a-z])\s*(?:score)?\s*(?:is|was|of|:|=)\s*(?P<score>-\d{{1,4}}|\d{{1,2}})(?![\d%]|\s*(?:attempt|time|year|month|week|day|try|tries))"),
 )  # fmt: skip

@@ -77,6 +77,12 @@ def test_the_citizenship_of_others_is_not_ones_own(reader, text, noted):
     assert reader.read(text, None, TODAY).fields.get("citizenship") == noted
 
 
+@pytest.mark.parametrize("text", ["got 241 in step 2ck", "step2ck: 241", "2ck 241", "s2ck 241", "CK-241", "CK 241"])
+def test_a_score_is_noted_however_the_exam_is_written(reader, text):
+    told = reader.read(text, None, TODAY)
+    assert told.fields.get("step2ck") == 241 and not told.problems
+
+
 def test_what_cannot_be_so_names_field_and_range_and_the_rest_is_kept(reader):
     profile, problems = told(reader, "Step 2 CK 400, need visa, graduated 2016", Profile(states=["Ohio"]))
     assert profile == Profile(states=["Ohio"], visa_needed=True, graduation_year=2016)
