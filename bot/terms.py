@@ -124,6 +124,7 @@ class Terms:
     _ambiguous_codes: dict[str, str]
     _words: dict[str, str]  # by the abbreviation without its gaps: "pre-match", "pre match" and "prematch" are one
     _words_pattern: re.Pattern[str] | None
+    _capitals: dict[str, str] = field(default_factory=dict)  # short forms that are names only in capitals
     _namesakes: dict[str, tuple[re.Pattern[str], str]] = field(default_factory=dict)  # states that share their name with a country
     _cache: dict[str, str] = field(default_factory=dict)
 
@@ -141,6 +142,7 @@ class Terms:
         # running capitals.
         if text.isupper():
             return text
+        text = _SHORT.sub(lambda m: self._capitals.get(m.group(), m.group()), text)
         text = _CODE.sub(lambda m: m.group(1) + self._state_codes.get(m.group(2), m.group(2)), text)
         return _PLACED.sub(lambda m: self._ambiguous_codes.get(m.group(), m.group()), text)
 
@@ -190,6 +192,7 @@ class Terms:
 
 
 _CODE = re.compile(r"(^|[\s(,/])([A-Z]{2})(?=$|[\s),.?!;:/])")
+_SHORT = re.compile(r"(?<![\w'’.-])[A-Z]{2}(?![\w'’.-]*\w)(?! (?:an?|at|from|going|in|not|on|the) )")  # "IM from Egypt" is "I'm"
 _AMBIGUOUS = {
     "IN",
     "OR",
@@ -281,7 +284,7 @@ def _build(data: dict, version: str) -> Terms:
         if "country" in state:
             namesakes["state" + code.lower()] = (re.compile(state["country"]["where"]), _country_id(state["country"]["name"]))
     abbreviations = _alternatives(words) if words else None
-    return Terms(entities, version, Forms(forms), forms, codes, ambiguous, closed, abbreviations, namesakes)
+    return Terms(entities, version, Forms(forms), forms, codes, ambiguous, closed, abbreviations, data.get("capitals", {}), namesakes)
 
 
 def _country_id(name: str) -> str:

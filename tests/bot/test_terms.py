@@ -20,13 +20,15 @@ from bot.terms import Forms, any_of, fold, read_terms
         ("New York City", "state", "stateny"), ("a Pakistani graduate", "country", "countrypakistan"),
         ("Conrad waiver", "waiver", "conrad30"),
         ("the two-year home-residence rule", "waiver", "212e"), ("Intealth", "body", "ecfmg"), ("OB/GYN", "specialty", "obgyn"),
+        ("is 241 enough for IM?", "specialty", "internalmedicine"), ("U.S. FM spots", "specialty", "familymedicine"),
+        ("im programs", "specialty", "internalmedicine"),
     ],
 )  # fmt: skip
 def test_one_thing_however_it_is_written(terms, text, kind, ident):
     assert ident in terms.found(text).get(kind, set())
 
 
-@pytest.mark.parametrize("text", ["in or me", "AND SO IN CAPITALS OR NOT", "the h-10 form", "stepson 3", "Step 3ck"])
+@pytest.mark.parametrize("text", ["in or me", "IM from a village", "im tired", "I'M LOST", "AND SO IN CAPITALS OR NOT", "the h-10 form", "stepson 3", "Step 3ck"])
 def test_what_only_looks_like_a_name(terms, text):
     assert not terms.found(text)
 
