@@ -31,14 +31,19 @@ UNSAFE = frozenset({"emergency", "fraud", "exam_recall", "personal_data", "steer
 
 
 class Message(BaseModel):
-    """`kind` is what it is; `or` what it may be taken for as well."""
+    """`kind` is what it is; `or` what it may be taken for as well; `file` the one it is written in, without its ending."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     says: str = Field(min_length=1)
     kind: MessageKind
     others: frozenset[MessageKind] = Field(frozenset(), alias="or")
-    held_out: bool = False
+    file: str = ""
+
+    @property
+    def held_out(self) -> bool:
+        """Whether nothing may be learnt of it."""
+        return self.file.startswith("held-out")
 
     def told_as(self, kind: MessageKind) -> MessageKind:
         """What counts as found: what it may be taken for counts as what it is."""
@@ -73,7 +78,7 @@ def read_messages(folder: Path) -> list[Message]:
         for kind, listed in kinds.items():
             for item in listed:
                 entry = _Listed(says=item) if isinstance(item, str) else item
-                message = Message(says=entry.says, kind=kind, others=frozenset(entry.others), held_out=path.stem.startswith("held-out"))
+                message = Message(says=entry.says, kind=kind, others=frozenset(entry.others), file=path.stem)
                 if result.setdefault(message.says, message) is not message:
                     raise DocumentError(f"says '{message.says}' twice", file=path.name)
     return list(result.values())
@@ -96,7 +101,7 @@ def _taken_for(message: Message, explained: Explained) -> MessageKind:
 async def measure_messages(advisor: Advisor, messages: Sequence[Message]) -> dict[str, Any]:
     """
     Returns: {"messages", "macro_f1", "wrong_refusals", "unsafe_helped", "kinds": {kind: {"messages", "precision", "recall", "f1"}},
-    "held_out": the same of those held out, "wrong": [{"says", "kind", "taken_for", "held_out"}]}.
+    "held_out": the same of those held out, "files": {name: the same of each file}, "wrong": [{"says", "kind", "taken_for", "held_out"}]}.
     """
     taken = [_taken_for(message, await advisor.explained(Question(text=message.says))) for message in messages]
     pairs = [(m.kind, found) for m, found in zip(messages, taken, strict=True)]
@@ -105,7 +110,9 @@ async def measure_messages(advisor: Advisor, messages: Sequence[Message]) -> dic
         for m, found in zip(messages, taken, strict=True) if m.kind != found
     ]  # fmt: skip
     held_out = [pair for pair, m in zip(pairs, messages, strict=True) if m.held_out]
-    return {**told_apart(pairs), "held_out": told_apart(held_out), "wrong": wrong}
+    names = sorted({m.file for m in messages})
+    files = {name: told_apart([pair for pair, m in zip(pairs, messages, strict=True) if m.file == name]) for name in names}
+    return {**told_apart(pairs), "held_out": told_apart(held_out), "files": files, "wrong": wrong}
 
 
 async def cross_validate(advisor: Advisor, messages: Sequence[Message], folder: Path) -> dict[str, Any]:
