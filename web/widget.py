@@ -6,7 +6,8 @@ The loader (`static/widget/embed.js`) and the frame (`/widget/frame`) talk by me
 other's window and origin. To the frame: `init {widget, options, open}`, `options {options}`, `open`, `close`, `ask {text}`, `reset`;
 `options` are `lang`, `theme` (auto, light, dark), `accent` (#rrggbb or ""), `greeting` and `inline`. From the frame: `ready` (then it is
 told `init`), `close`, `unread {count}`, `question {id}`, `answer {id, status}`. Ids and states, never words of a conversation. A page can
-choose looks and language, and put a question into the box, which only the person sends.
+choose looks and language, and put a question into the box, which only the person sends. A frame that got the focus before its page was
+there gets it anew when it is ready: until then Chromium may type into a frame that is gone.
 """
 
 from __future__ import annotations

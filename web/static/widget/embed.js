@@ -185,10 +185,7 @@ a{color:inherit}
         clearTimeout(timer);
         ready = note.hidden = true;
         failed = frame.hidden = false;
-        if (root.activeElement === frame) { // focused before its page was there: Chromium may type elsewhere until it is focused again
-          frame.blur();
-          frame.focus();
-        }
+        if (root.activeElement === frame) frame.blur(), frame.focus();
         tell("init", { widget: name, options: looks(), open: shown && !place });
         pass();
         emit("ready");
