@@ -100,7 +100,7 @@ class Advisor(Desk, Shelf):
             return self._languages.read(text).english or text
 
         room = await self._room(None)
-        return await self._worker.run(labelled, room.retriever, self._planner, path, read)
+        return await self._worker.run(labelled, room.retriever, self._planner, path, read, self._universal.embed)
 
     async def fitted_kinds(self, found: Labelled, without: Collection[str] = ()) -> Kinds:
         """The kinds of messages, fitted anew to all but some of the texts."""

@@ -38,7 +38,7 @@ from bot.compose import Draft
 from bot.errors import AdvisorError, InputError, NotFound
 from bot.field import Looked, foreign, sure
 from bot.judge import Judgement, judge
-from bot.kinds import FROM_ANSWERED, HONEST, OURS, PLAIN, decided, in_both, says_something
+from bot.kinds import FRAGMENTS, FROM_ANSWERED, HONEST, OURS, PLAIN, decided, in_both, says_something
 from bot.memory import UTTERANCES, Memory
 from bot.messages import UNSAFE, MessageKind
 from bot.passage import Chunk, Passage
@@ -173,7 +173,7 @@ class Answering(Writing):
             scope = await self._meant(work, text, answered=False)
             if scope is not None and scope.kind == "emergency" and work.guess is not None and work.guess["emergency"] < PLAIN:
                 scope = None  # told by fragments; the reply below names urgent help, too
-            if scope is None or scope.kind not in UNSAFE:
+            if scope is None or scope.kind not in UNSAFE and work.guess is not None and work.guess[scope.kind] < FRAGMENTS:
                 self._frame(work, "not_understood")
                 self._frame(work, "emergency")  # whoever is in danger may have written just that
                 for event in self._ended(work, "no_answer"):
@@ -274,8 +274,9 @@ class Answering(Writing):
         if kinds is None or kinds.embedder != self._embedder.fingerprint or not self._at_home(work):
             return None
         if work.guess is None:
-            vector = (await self._worker.run(self._embedder.embed, [text[:MEANT]]))[0]
-            work.guess = kinds.guess(vector, in_both(work.question.text[:MEANT], text[:MEANT]))
+            said, meant = work.question.text[:MEANT], text[:MEANT]
+            vector, spoken = await self._worker.run(lambda: (self._embedder.embed([meant])[0], self._universal.embed([said])[0]))
+            work.guess = kinds.guess(vector, spoken, in_both(said, meant))
         return work.guess
 
     async def _meant(self, work: Work, text: str, answered: bool, surely: bool = False) -> Scope | None:

@@ -24,15 +24,17 @@ from bot.settings import ROOT, Settings
 from bot.spent import Budget
 from bot.store import Store
 from bot.translate import Translator
+from bot.universal import UniversalEncoder
 from bot.vectors import Vectors
 from bot.weights import Progress
 from bot.words import read_words
 from bot.writer import ModelWriter
 
 
-def _embedder(settings: Settings, progress: Progress | None) -> Embedder:
+def _encoders(settings: Settings, progress: Progress | None) -> tuple[Embedder, UniversalEncoder]:
     folder = settings.weights_folder
-    return open_embedder(settings.embedder, folder, threads=settings.threads, offline=settings.offline, progress=progress)
+    embedder = open_embedder(settings.embedder, folder, threads=settings.threads, offline=settings.offline, progress=progress)
+    return embedder, UniversalEncoder(folder)
 
 
 def open_accounts(engine: AsyncEngine, settings: Settings) -> Accounts:
@@ -63,14 +65,14 @@ async def open_advisor(
     try:
         with paused():
             # Reading the weights leaves the interpreter free: the word lists, the migrations and Chroma's import run meanwhile.
-            loading = asyncio.create_task(asyncio.to_thread(_embedder, settings, progress))
+            loading = asyncio.create_task(asyncio.to_thread(_encoders, settings, progress))
             try:
                 words = await asyncio.to_thread(read_words, settings.knowledge)
                 await upgrade(engine)
                 await asyncio.to_thread(importlib.import_module, "chromadb")
             finally:
                 await asyncio.wait([loading])
-            embedder = loading.result()
+            embedder, universal = loading.result()
     except BaseException:
         await engine.dispose()
         raise
@@ -80,6 +82,7 @@ async def open_advisor(
         store=Store(engine, settings.secret.get_secret_value()),
         vectors=Vectors(settings.vectors_url, settings.data / "vectors"),
         embedder=embedder,
+        universal=universal,
         terms=words.terms,
         polarity=words.polarity,
         planner=words.planner,

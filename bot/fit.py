@@ -21,7 +21,7 @@ from bot.answer import Turn
 from bot.errors import InputError
 from bot.golden import GoldenQuestion, read_golden
 from bot.judge import COEFFICIENTS, signals_of
-from bot.kinds import BUCKETS, GRAMS, MEANING, Kinds, grams, in_both
+from bot.kinds import BUCKETS, GRAMS, MEANING, SPOKEN, Kinds, grams, in_both
 from bot.messages import FOLDS, KINDS, MessageKind, read_messages
 from bot.plan import Planner
 from bot.retrieve import NOT_HELD, WEIGHTS, Retriever
@@ -69,10 +69,12 @@ def fit(retriever: Retriever, planner: Planner, path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What kinds of messages are fitted on: texts with their kinds, what each weighs, messages x dimensions, and what grams are of."""
+    """What kinds of messages are fitted on: texts with their kinds, what each weighs, messages x dimensions of both embeddings (of what is
+    understood, of what is said), and what grams are of."""
 
     said: list[tuple[str, MessageKind, float]]
     vectors: np.ndarray
+    spoken: np.ndarray
     written: list[str]
 
     def kinds(self, embedder: str, without: Collection[str] = ()) -> Kinds:
@@ -83,7 +85,7 @@ class Labelled:
         """
         kept = [i for i, (text, _, _) in enumerate(self.said) if text not in without]
         kinds, weights = [self.said[i][1] for i in kept], [self.said[i][2] for i in kept]
-        return fit_kinds(embedder, self.vectors[kept], [self.written[i] for i in kept], kinds, weights)
+        return fit_kinds(embedder, self.vectors[kept], self.spoken[kept], [self.written[i] for i in kept], kinds, weights)
 
 
 LACKING = "Fitting needs scikit-learn; it comes with `make install-dev`, or as the package scikit-learn."
@@ -94,7 +96,9 @@ def can_fit() -> bool:
     return find_spec("sklearn") is not None
 
 
-def fit_kinds(embedder: str, vectors: np.ndarray, written: Sequence[str], kinds: Sequence[MessageKind], weights: Sequence[float]) -> Kinds:
+def fit_kinds(
+    embedder: str, vectors: np.ndarray, spoken: np.ndarray, written: Sequence[str], kinds: Sequence[MessageKind], weights: Sequence[float]
+) -> Kinds:
     """Weights of `bot.kinds`; the same for the same input.
 
     Raises:
@@ -112,20 +116,25 @@ def fit_kinds(embedder: str, vectors: np.ndarray, written: Sequence[str], kinds:
     values = values * rarity[buckets]
     for a, b in zip(ends, ends[1:], strict=False):
         values[a:b] *= GRAMS / (np.linalg.norm(values[a:b]) or 1.0)
-    mean, scale = vectors.mean(0), MEANING / float(vectors.std())
-    features = hstack([csr_matrix((vectors - mean) * scale), csr_matrix((values, buckets, ends), (len(counted), BUCKETS))]).tocsr()
-    found = LogisticRegression(C=1.0, max_iter=300, tol=1e-3).fit(features, [KINDS.index(kind) for kind in kinds], sample_weight=weights)
-    dimensions = vectors.shape[1]
+    dense = np.hstack([vectors, spoken])
+    mean = dense.mean(0)
+    scale = np.repeat([MEANING / float(vectors.std()), SPOKEN / float(spoken.std())], [vectors.shape[1], spoken.shape[1]])
+    features = hstack([csr_matrix((dense - mean) * scale), csr_matrix((values, buckets, ends), (len(counted), BUCKETS))]).tocsr()
+    found = LogisticRegression(C=0.5, max_iter=300, tol=1e-3).fit(features, [KINDS.index(kind) for kind in kinds], sample_weight=weights)
+    dimensions = dense.shape[1]
     bias, slopes = np.full(len(KINDS), NEVER), np.zeros((len(KINDS), dimensions + BUCKETS))
     bias[found.classes_], slopes[found.classes_] = found.intercept_, found.coef_
     meaning = slopes[:, :dimensions] * scale
-    return Kinds(embedder, bias - meaning @ mean, meaning, slopes[:, dimensions:], rarity)
+    both = vectors.shape[1]
+    return Kinds(embedder, bias - meaning @ mean, meaning[:, :both], meaning[:, both:], slopes[:, dimensions:], rarity)
 
 
 _grams = lru_cache(maxsize=20_000)(grams)  # texts are fitted on in several folds
 
 
-def labelled(retriever: Retriever, planner: Planner, path: Path, english: Callable[[str], str]) -> Labelled:
+def labelled(
+    retriever: Retriever, planner: Planner, path: Path, english: Callable[[str], str], embed: Callable[[Sequence[str]], np.ndarray]
+) -> Labelled:
     """Labelled messages that are not held out, golden questions and stored questions of the guides (`bot.kinds`)."""
     said: list[tuple[str, MessageKind, float]] = [(m.says, m.kind, 1.0) for m in read_messages(path / "scope") if not m.held_out]
     for name, kind_of in (("urgent/emergencies", "emergency"), ("near/honest", "in_scope")):
@@ -149,7 +158,7 @@ def labelled(retriever: Retriever, planner: Planner, path: Path, english: Callab
         (text, kind, weight * (DANGER_ABROAD if kind == "emergency" and read != text else 1))
         for (text, kind, weight), read in zip(said, understood, strict=True)
     ]
-    return Labelled(said, retriever.embed(understood), written)
+    return Labelled(said, retriever.embed(understood), embed([text for text, _, _ in said]), written)
 
 
 def _samples(retriever: Retriever, planner: Planner, question: GoldenQuestion) -> list[Sample]:

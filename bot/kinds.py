@@ -1,9 +1,9 @@
-"""What a message is by its meaning and wording, where no rule has its words: multinomial logistic regression on its sentence embedding and
+"""What a message is by its meaning and wording, where no rule has its words: multinomial logistic regression on its sentence embeddings and
 on the letters and words it is written with.
 
 The weights are data (`kinds.npz`), made by `make fit` from the labelled messages that are not held out, the golden questions and the
-stored questions of the guides. They belong to one embedder; with another one only the rules decide. The embedding is of the message as it
-is understood in English; the grams are of what was written, too, so that a language's own words count.
+stored questions of the guides. They belong to one embedder; with another one only the rules decide. That embedding is of the message as it
+is understood in English. The other (`bot.universal`) is of what was written, in any language, and so are the grams, besides.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ FILE = Path(__file__).with_name("kinds.npz")
 BUCKETS = 1 << 14
 """That grams are hashed into (feature hashing: Weinberger et al. 2009); a power of two."""
 LETTERS = range(2, 6)
-GRAMS, MEANING = 12.0, 0.5
-"""How much both halves weigh: length of the vector of grams, and standard deviation of a dimension of the embedding."""
+GRAMS, MEANING, SPOKEN = 12.0, 0.5, 0.22
+"""How much the parts weigh: length of the vector of grams, and standard deviation of a dimension of the embeddings."""
 
 FROM: dict[MessageKind, float] = {
     "emergency": 0.25, "fraud": 0.6, "exam_recall": 0.25, "personal_data": 0.3, "steering": 0.35, "legal": 0.25, "medical": 0.4,
@@ -42,6 +42,8 @@ SURELY = 0.8
 """At least, where the guides are sure to answer: an honest question is not overruled."""
 PLAIN = 0.75
 """From here on an emergency is one and nothing else."""
+FRAGMENTS = 0.6
+"""From here on a harmless message is one although too little of it is understood to answer it."""
 HONEST = 0.8
 """From here on a message that has the words of an emergency is a question as well, and answered after the urgent help."""
 OURS = 0.6
@@ -81,19 +83,21 @@ class Kinds:
     embedder: str
     bias: np.ndarray  # of the kinds
     meaning: np.ndarray  # kinds x dimensions
+    spoken: np.ndarray  # kinds x dimensions of `bot.universal`
     grams: np.ndarray  # kinds x buckets
     rarity: np.ndarray  # of the buckets: inverse document frequency
 
-    def guess(self, vector: np.ndarray, said: str) -> dict[MessageKind, float]:
+    def guess(self, vector: np.ndarray, spoken: np.ndarray, said: str) -> dict[MessageKind, float]:
         """How likely a message is of each kind; they add up to one.
 
         Args:
-            vector: of what it says in English. said: `in_both` of it.
+            vector: of what it says in English. spoken: of what was written. said: `in_both` of it.
         """
         buckets, values = grams(said)
         values = values * self.rarity[buckets]
         length = float(np.linalg.norm(values)) or 1.0
-        scores = self.bias + self.meaning @ vector + self.grams[:, buckets].astype(np.float32) @ (values * (GRAMS / length))
+        scores = self.bias + self.meaning @ vector + self.spoken @ spoken
+        scores = scores + self.grams[:, buckets].astype(np.float32) @ (values * (GRAMS / length))
         chances = np.exp(scores - scores.max())
         return {kind: round(float(p), 4) for kind, p in zip(KINDS, chances / chances.sum(), strict=True)}
 
@@ -131,12 +135,11 @@ def read_kinds(path: Path = FILE) -> Kinds | None:
     if not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as data:
-        return Kinds(str(data["embedder"]), *(data[name] for name in ("bias", "meaning", "grams", "rarity")))
+        return Kinds(str(data["embedder"]), *(data[name] for name in ("bias", "meaning", "spoken", "grams", "rarity")))
 
 
 def write_kinds(kinds: Kinds, path: Path = FILE) -> None:
-    """Half precision is enough for weights, and keeps the file small."""
+    """Half precision is enough for weights of grams, and keeps the file small."""
+    whole = {name: getattr(kinds, name).astype(np.float32) for name in ("bias", "meaning", "spoken")}
     small = {name: getattr(kinds, name).astype(np.float16) for name in ("grams", "rarity")}
-    np.savez_compressed(
-        path, embedder=np.array(kinds.embedder), bias=kinds.bias.astype(np.float32), meaning=kinds.meaning.astype(np.float32), **small
-    )
+    np.savez_compressed(path, embedder=np.array(kinds.embedder), **whole, **small)

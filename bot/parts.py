@@ -38,6 +38,7 @@ from bot.store import Store
 from bot.terms import Terms
 from bot.tools.choose import Chooser
 from bot.translate import Translator
+from bot.universal import UniversalEncoder
 from bot.vectors import SnapshotMissing, Vectors
 from bot.verify import Polarity, Verifier
 from bot.words import Words
@@ -56,7 +57,7 @@ class Parts:
 
     def __init__(
         self, *, engine: AsyncEngine, store: Store, vectors: Vectors, embedder: Embedder, terms: Terms, polarity: Polarity,
-        planner: Planner, prompts: Prompts, chooser: Chooser | None = None, bearing: Bearing | None = None,
+        planner: Planner, prompts: Prompts, universal: UniversalEncoder, chooser: Chooser | None = None, bearing: Bearing | None = None,
         languages: Languages | None = None, weights: Path | None = None,
         writer: ModelWriter | None = None, agent: Agent | None = None, translator: Translator | None = None,
         budget: Budget | None = None, model: str | None = None, collection: str = "default", chunker: str | None = None,
@@ -70,6 +71,7 @@ class Parts:
         self.inbox = Inbox(engine, store, self.audit, today)
         self._vectors = vectors
         self._embedder = embedder
+        self._universal = universal
         self._terms = terms
         self._polarity = polarity
         self._planner = planner

@@ -223,7 +223,8 @@ async def test_somebody_in_danger_is_heard_also_where_too_little_is_understood(w
     assert [each.text for each in answer.sentences] == [whole._prompts.say(name, "es") for name in ("not_understood", "emergency")]
     bias = np.array([3.0 if kind == "emergency" else -3.0 for kind in KINDS])
     kinds = read_kinds()
-    sure = replace(kinds, embedder=whole._embedder.fingerprint, bias=bias, meaning=0 * kinds.meaning, grams=0 * kinds.grams)
+    nothing = {name: 0 * getattr(kinds, name) for name in ("meaning", "spoken", "grams")}
+    sure = replace(kinds, embedder=whole._embedder.fingerprint, bias=bias, **nothing)
     with whole.telling_kinds_by(sure):
         answer = await whole.answer(Question(text=text))
     assert answer.status == "handoff" and answer.sentences[0].text == whole._prompts.say("emergency", "es")
@@ -285,18 +286,21 @@ async def test_what_says_too_little_to_have_a_meaning_of_its_own(text, so):
 
 async def test_weights_are_written_and_read_alike_and_fitted_alike(tmp_path):
     rng = np.random.default_rng(3)
-    vectors, kinds = rng.normal(size=(60, 8)), [KINDS[i % 3] for i in range(60)]
+    vectors, spoken, kinds = rng.normal(size=(60, 8)), rng.normal(size=(60, 5)), [KINDS[i % 3] for i in range(60)]
     vectors[np.arange(60), np.arange(60) % 3] += 4
+    spoken[np.arange(60), np.arange(60) % 3] += 4
     said = [f"{('mango', 'pear', 'plum')[i % 3]} {i}" for i in range(60)]
-    found = [fit_kinds("this", vectors, said, kinds, [1.0] * 60) for _ in range(2)]
+    found = [fit_kinds("this", vectors, spoken, said, kinds, [1.0] * 60) for _ in range(2)]
     assert (found[0].grams == found[1].grams).all() and (found[0].meaning == found[1].meaning).all()
     write_kinds(found[0], tmp_path / "kinds.npz")
     read = read_kinds(tmp_path / "kinds.npz")
-    guesses = [read.guess(vector, text) for vector, text in zip(vectors, said, strict=True)]
+    guesses = [read.guess(*each) for each in zip(vectors, spoken, said, strict=True)]
     assert read.embedder == "this" and sum(max(g, key=g.get) == kind for g, kind in zip(guesses, kinds, strict=True)) >= 57
-    nowhere = np.zeros(8)
-    assert read.guess(nowhere, "a plum")[KINDS[2]] > read.guess(nowhere, "a mango")[KINDS[2]], "words tell where the meaning does not"
-    assert sum(read.guess(nowhere, "").values()) == pytest.approx(1, abs=1e-3)
+    nowhere = np.zeros(8), np.zeros(5)
+    assert read.guess(*nowhere, "a plum")[KINDS[2]] > read.guess(*nowhere, "a mango")[KINDS[2]], "words tell where the meaning does not"
+    told = nowhere[0], spoken[1::3].mean(0)
+    assert read.guess(*told, "a plum")[KINDS[1]] > read.guess(*nowhere, "a plum")[KINDS[1]], "so does what was written, whatever it means"
+    assert sum(read.guess(*nowhere, "").values()) == pytest.approx(1, abs=1e-3)
     assert read_kinds(tmp_path / "none.npz") is None
 
 

