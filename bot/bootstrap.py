@@ -54,7 +54,7 @@ async def open_advisor(
     Raises:
         SettingsError, WeightsError.
     """
-    prompts = Prompts(ROOT / "prompts")
+    prompts = Prompts(ROOT / "prompts", settings.data / "templates")
     model = open_model(settings)
     budget = Budget(
         settings.model_tokens, settings.model_seconds, settings.model_usd, settings.model_usd_per_million_in,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateSyntaxError, UndefinedError
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined, Template, TemplateSyntaxError, UndefinedError
 
 from bot.errors import SettingsError
 
@@ -14,14 +15,17 @@ from bot.errors import SettingsError
 class Prompts:
     """All templates of a folder, read once.
 
+    Args:
+        compiled: where what was compiled is kept, so that the next start need not compile it again; where it cannot be kept, it is not.
     Raises:
         SettingsError: there are none, or one cannot be read; names its file and line.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, compiled: Path | None = None) -> None:
         environment = Environment(
-            loader=FileSystemLoader(folder), undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
-        )
+            loader=FileSystemLoader(folder), undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True,
+            bytecode_cache=_kept(compiled),
+        )  # fmt: skip
         digest = hashlib.sha256()
         self._templates: dict[str, Template] = {}
         for path in sorted(folder.rglob("*.j2")):
@@ -64,3 +68,13 @@ class Prompts:
                     with contextlib.suppress(UndefinedError):
                         result.append(self.render(f"{name}.{block}"))
         return result
+
+
+def _kept(folder: Path | None) -> FileSystemBytecodeCache | None:
+    if folder is None:
+        return None
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return FileSystemBytecodeCache(str(folder)) if os.access(folder, os.W_OK) else None

@@ -64,3 +64,21 @@ def test_an_empty_folder_is_an_error(tmp_path):
 
 def test_the_shipped_templates_can_all_be_read():
     assert Prompts(ROOT / "prompts").render("answer.system")
+
+
+def test_what_was_compiled_is_used_again_and_never_in_the_place_of_something_newer(tmp_path):
+    texts, compiled = tmp_path / "texts", tmp_path / "compiled"
+    texts.mkdir()
+    assert Prompts(folder(texts, words="one {{ x }}"), compiled).render("words", x=1) == "one 1"
+    (kept,) = compiled.iterdir()
+    first = kept.stat().st_mtime_ns
+    assert Prompts(texts, compiled).render("words", x=2) == "one 2" and kept.stat().st_mtime_ns == first
+    assert Prompts(folder(texts, words="two {{ x }}"), compiled).render("words", x=3) == "two 3"
+    kept.write_bytes(b"broken")
+    assert Prompts(texts, compiled).render("words", x=4) == "two 4"
+
+
+def test_where_nothing_can_be_kept_templates_are_compiled_each_time(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "texts").mkdir()
+    assert Prompts(folder(tmp_path / "texts", words="one"), tmp_path / "file").render("words") == "one"
