@@ -18,6 +18,22 @@ from bot.orders import gives_orders
 from bot.terms import fold, read_yaml
 
 
+@dataclass(frozen=True)
+class Phrase:
+    """A plain phrase, found as its pattern is. That is only compiled for a text that has all its words: of a thousand phrases hardly any is
+    asked of a message, and compiling them all would take longer than all else of reading the rules."""
+
+    words: tuple[str, ...]
+    written: str
+
+    def search(self, text: str) -> re.Match[str] | None:
+        return self._pattern.search(text) if all(word in text for word in self.words) else None
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(self.written, re.I)
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """A kind of message that is not answered from evidence alone.
@@ -26,7 +42,7 @@ class Scope:
     """
 
     id: str
-    patterns: tuple[re.Pattern[str], ...]
+    patterns: tuple[re.Pattern[str] | Phrase, ...]
     phrase: str
     status: str
     section: str = ""
@@ -40,7 +56,7 @@ class Scope:
     nearest: bool = False  # of `section` only the one that the search finds nearest, else the first
     yields: bool = False  # where the guides surely answer
     goes_on: str = ""  # "rest": what else is asked is answered; "all": the message is
-    spoken: tuple[tuple[str, re.Pattern[str]], ...] = ()  # phrases of several words and their languages; they are among `patterns`
+    spoken: tuple[tuple[str, Phrase], ...] = ()  # phrases of several words and their languages; they are among `patterns`
 
     def matches(self, message: Reading) -> bool:
         texts = message.texts if not self.disguised else (*message.texts, *message.disguised)
@@ -107,8 +123,7 @@ def _scope(data: dict[str, Any], words: dict[str, str]) -> Scope:
     always, when = (tuple(re.compile(_spelt_out(p, words), re.I) for p in data.get(name) or ()) for name in ("always", "when"))
     says: dict[str, list[str]] = data.get("says") or {}
     said = [
-        (code, phrase, re.compile(pattern, re.I))
-        for code, listed in says.items() for phrase, pattern in zip(listed, phrases({code: listed}), strict=True)
+        (code, phrase, pattern) for code, listed in says.items() for phrase, pattern in zip(listed, phrases({code: listed}), strict=True)
     ]  # fmt: skip
     unless = data.get("unless")
     kind = data.get("kind", data["id"] if data["id"] in KINDS else "out_of_scope")
@@ -136,19 +151,24 @@ def _spelt_out(pattern: str, words: dict[str, str]) -> str:
     return re.sub(r"(?<!\(\?P)(?<!\(\?)<([a-z_]+)>", lambda m: words[m[1]], str(pattern))
 
 
-def phrases(says: dict[str, list[str]]) -> Iterator[str]:
-    """Patterns of plain phrases in other languages, read as messages are (`fold`). A * at the end of a word leaves its ending open, …
-    stands for up to forty letters within a sentence."""
+def phrases(says: dict[str, list[str]]) -> Iterator[Phrase]:
+    """Plain phrases in other languages, read as messages are (`fold`). A * at the end of a word leaves its ending open, … stands for up to
+    forty letters within a sentence."""
     for language, listed in says.items():
         for phrase in listed:
-            yield r"[^.?!\n]{0,40}".join(_phrase(piece, language) for piece in phrase.split("…"))
+            pieces = [_phrase(piece, language) for piece in phrase.split("…")]
+            written = r"[^.?!\n]{0,40}".join(pattern for pattern, _ in pieces)
+            yield Phrase(tuple(word for _, words in pieces for word in words), written)
 
 
-def _phrase(piece: str, language: str) -> str:
+def _phrase(piece: str, language: str) -> tuple[str, list[str]]:
+    """Its pattern, and the words in it."""
     if language == "zh":
-        return r"\s*".join(map(re.escape, fold(piece).split()))
-    words = [re.escape(fold(word.rstrip("*"))) + (r"\w*" if word.endswith("*") else "") for word in piece.split()]
-    return r"(?<!\w)" + r"\s+".join(words) + r"(?!\w)"
+        words = fold(piece).split()
+        return r"\s*".join(map(re.escape, words)), words
+    words = [fold(word.rstrip("*")) for word in piece.split()]
+    endings = [r"\w*" if word.endswith("*") else "" for word in piece.split()]
+    return r"(?<!\w)" + r"\s+".join(re.escape(word) + end for word, end in zip(words, endings, strict=True)) + r"(?!\w)", words
 
 
 def entries(folder: Path, name: str) -> list[dict[str, Any]]:
