@@ -1,6 +1,5 @@
 """Scope and safety: what is refused, what is said first and then answered, and how well messages are told apart."""
 
-import re
 from dataclasses import replace
 
 import numpy as np
