@@ -136,7 +136,9 @@ def is_away(error: BaseException) -> bool:
     """Whether the database may be back in a moment: the connection was cut, or none could be had. SQLite is a file, which stays."""
     if isinstance(error, DBAPIError):
         cut = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-        return cut and "sqlite" not in type(error.orig).__module__
+        # While a server starts or stops, SQLAlchemy hands its words on as an error of no class; the driver's own is the cause.
+        refuses = error.orig is not None and error.orig.__cause__ is not None and _refuses(error.orig.__cause__)
+        return (cut or refuses) and "sqlite" not in type(error.orig).__module__
     # The driver's own errors come as they are where no connection could be opened.
     return isinstance(error, ConnectionError | TimeoutError) or _refuses(error)
 

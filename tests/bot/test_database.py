@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.database import open_engine
+from bot.database import is_away, open_engine
 from bot.errors import SettingsError
 from bot.settings import ROOT, read_settings
 
@@ -153,3 +154,17 @@ async def test_a_database_that_is_opened_once_more_keeps_what_guards_it_from_oth
     assert Path(f"{file}-wal").exists()
     await second.dispose()
     await first.dispose()
+
+
+@pytest.mark.parametrize("state", ["57P01", "57P02", "57P03", "53300"])
+async def test_a_server_that_starts_stops_or_is_full_may_be_back_in_a_moment(postgres_url: str, state: str) -> None:
+    engine = await open_engine(postgres_url)
+    with pytest.raises(DBAPIError) as found:
+        async with engine.connect() as connection:
+            await connection.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$")
+    assert is_away(found.value)
+    with pytest.raises(DBAPIError) as found:
+        async with engine.connect() as connection:
+            await connection.exec_driver_sql("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '22012'; END $$")
+    assert not is_away(found.value), "a mistake stays one"
+    await engine.dispose()

@@ -38,6 +38,7 @@ async def at_the_desk(page: Page, server: Server, handoff: Handoff, account: Acc
     await page.get_by_role("button", name="Make a draft").click()
     await expect(page.locator("#text")).to_have_value(re.compile("218"))
     await expect(page.locator("#verdict")).to_contain_text("to know")
+    await page.wait_for_load_state()  # what is typed is only heard when the scripts are there
     return account
 
 
