@@ -204,17 +204,18 @@ def test_conversations_in_other_languages(library):
         advisor = await open_advisor(read_settings(data=library))
         try:
             need = {code: await advisor.answer(Question(text=text)) for code, text in IN_NEED.items()}
-            unread = await advisor.answer(Question(text="ما لون السماء اليوم"))
+            unread = await advisor.answer(Question(text="زغلول قمش ربط فلان كرز"))
+            elsewhere = await advisor.answer(Question(text="ما لون السماء اليوم"))
             history = [Turn(role="user", text="كم مدة تأشيرة J-1؟"), Turn(role="assistant", text="…")]
             follow = await advisor.answer(Question(text="والتكلفة؟", history=history))
             history = [Turn(role="user", text="¿Puedo hacer guardias extra con la visa J-1?"), Turn(role="assistant", text="…")]
             spanish = await advisor.search("¿y con la H-1B?", history=history)
             told = [await advisor.answer(Question(text=text)) for text in TOLD]
-            return need, unread, follow, spanish, told
+            return need, unread, elsewhere, follow, spanish, told
         finally:
             await advisor.close()
 
-    need, unread, follow, spanish, told = asyncio.run(answers())
+    need, unread, elsewhere, follow, spanish, told = asyncio.run(answers())
     noted = [answer.profile.fields.model_dump(exclude_none=True) if answer.profile else {} for answer in told]
     assert noted == [
         {"graduation_year": 2017, "step2ck": 240, "visa_needed": True}, {"graduation_year": 2012, "step2ck": 238}, {}, {},
@@ -223,6 +224,7 @@ def test_conversations_in_other_languages(library):
     assert {code: (answer.language, answer.status) for code, answer in need.items()} == {code: (code, "handoff") for code in IN_NEED}
     assert all(answer.sentences[0].language is None for answer in need.values())
     assert (unread.language, unread.status) == ("ar", "no_answer") and unread.handoff and not unread.citations
+    assert (elsewhere.language, elsewhere.status) == ("ar", "refused") and not elsewhere.citations, "its sense is known, if not its words"
     assert follow.language == "ar" and any(c.guide and c.guide.slug == "visas/j1-fees" for c in follow.citations)
     assert any(p.chunk.anchor in ("moonlighting-h1b", "moonlighting") and "H-1B" in p.text for p in spanish)
 
