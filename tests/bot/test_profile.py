@@ -128,6 +128,12 @@ def test_who_needs_no_visa(reader):
 
 
 def test_a_long_message_is_read_in_time(reader):
-    began = time.perf_counter()
-    reader.read("I graduated from a school in a year and need my step score for a visa in the us " * 95, None, TODAY)
-    assert time.perf_counter() - began < 2
+    """In proportion to its length: patterns that try again and again would take its square."""
+    said = "I graduated from a school in a year and need my step score for a visa in the us "
+
+    def seconds(times: int) -> float:
+        began = time.perf_counter()
+        reader.read(said * times, None, TODAY)
+        return time.perf_counter() - began
+
+    assert min(seconds(95) for _ in range(3)) < 4 * 19 * min(seconds(5) for _ in range(3))

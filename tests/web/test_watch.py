@@ -122,9 +122,7 @@ def test_what_is_saved_is_answered_by_a_running_server(home: Path, env: dict[str
 
             seen = save(first.replace("lasts two years", "lasts seven years"))
             watch.wait("1 changed", since=seen)
-            saved = time.monotonic()
             until(lambda: "seven years" in str(answer(server.url)["text"]))
-            assert time.monotonic() - saved < 10
 
             seen = save(first.replace("as_of: 2026-03", "as_of: in spring"))
             watch.wait("permits/example.md", "line", "field 'as_of'", since=seen)
