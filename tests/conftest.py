@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import pwd
 import shutil
@@ -24,11 +25,13 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from bot import bootstrap
 from bot.database import open_engine
 from bot.embedding import OnnxEmbedder, open_embedder
 from bot.migrations import upgrade
 from bot.settings import ROOT, read_settings
 from bot.terms import Terms, read_terms
+from bot.universal import UniversalEncoder
 from ingest.run import run
 
 START_S = 60
@@ -185,13 +188,29 @@ def _apart(statement: str, server: str) -> None:
         pool.submit(asyncio.run, run()).result()
 
 
+PostgresDatabase = Callable[..., AbstractContextManager[str]]
+
+
+@pytest.fixture(scope="session")
+def postgres_database(postgres: str) -> PostgresDatabase:
+    """Makes a PostgreSQL database for a `with` block; gives its URL, as an operator writes it in IMG_ADVISOR_DATABASE_URL. It is empty, or
+    a copy of one that nobody is connected to (`like`: the URL of that)."""
+
+    @contextmanager
+    def make(like: str = "") -> Iterator[str]:
+        name, template = f"test_{uuid.uuid4().hex}", like.rpartition("/")[2] or "template1"
+        _apart(f'CREATE DATABASE "{name}" TEMPLATE "{template}"', postgres)
+        yield f"{postgres}/{name}"
+        _apart(f'DROP DATABASE "{name}" WITH (FORCE)', postgres)
+
+    return make
+
+
 @pytest.fixture
-def postgres_url(postgres: str) -> Iterator[str]:
-    """A new, empty PostgreSQL database, as an operator writes it in IMG_ADVISOR_DATABASE_URL."""
-    name = f"test_{uuid.uuid4().hex}"
-    _apart(f'CREATE DATABASE "{name}"', postgres)
-    yield f"{postgres}/{name}"
-    _apart(f'DROP DATABASE "{name}" WITH (FORCE)', postgres)
+def postgres_url(postgres_database: PostgresDatabase) -> Iterator[str]:
+    """A new, empty PostgreSQL database."""
+    with postgres_database() as url:
+        yield url
 
 
 @pytest.fixture
@@ -268,6 +287,24 @@ def embedder() -> OnnxEmbedder:
     found = open_embedder("gte-small", read_settings().weights_folder)
     assert isinstance(found, OnnxEmbedder)
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def encoders_are_read_once() -> Iterator[None]:
+    """The weights are the same for everything in this process, and nothing changes them: reading them takes most of opening an advisor."""
+    known: dict[tuple[Any, ...], Any] = {}
+
+    def once(name: str, folder: Path, *, progress: Any = None, **how: Any) -> Any:
+        key = name, folder, *sorted(how.items())
+        if key not in known:
+            known[key] = open_embedder(name, folder, progress=progress, **how)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "open_embedder", once)
+        patch.setattr("ingest.run.open_embedder", once)
+        patch.setattr(bootstrap, "UniversalEncoder", functools.cache(UniversalEncoder))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import shutil
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from bot_day import TODAY
-from small_library import write_library
 
 from bot import tables
 from bot.advisor import Advisor
@@ -24,18 +25,36 @@ from bot.errors import InputError, NotFound
 from bot.golden import add_entry, entry_from, read_golden
 from bot.learning import Learning
 from bot.numbers import Numbers
-from bot.settings import Settings, read_settings
+from bot.settings import Settings
 from bot.store import StoredAnswer
 from ingest.run import run
 
 NOW = dt.datetime.now(dt.UTC)
 
 
-@pytest.fixture
-async def here(database_url: str, tmp_path: Path) -> Settings:
-    found = read_settings(knowledge=write_library(tmp_path / "knowledge"), data=tmp_path / "data", database_url=database_url)
-    await run(found)
-    return found
+@pytest.fixture(scope="module")
+def in_postgres(postgres_database: Callable[..., AbstractContextManager[str]], indexed: Settings) -> Iterator[Settings]:
+    """The small library, indexed in PostgreSQL. Not to be written to."""
+    with postgres_database() as url:
+        found = indexed.model_copy(update={"database_url": url, "data": indexed.data.with_name("of-postgres")})
+        asyncio.run(run(found))
+        yield found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def here(
+    request: pytest.FixtureRequest, indexed: Settings, postgres_database: Callable[..., AbstractContextManager[str]], tmp_path: Path
+) -> Iterator[Settings]:
+    """The small library, indexed, on either database: a copy for one test alone."""
+    like = indexed if request.param == "sqlite" else request.getfixturevalue("in_postgres")
+    shutil.copytree(like.knowledge, tmp_path / "knowledge")
+    shutil.copytree(like.data, tmp_path / "data")
+    own = like.model_copy(update={"data": tmp_path / "data", "knowledge": tmp_path / "knowledge"})
+    if request.param == "sqlite":
+        yield own
+        return
+    with postgres_database(like=like.database_url) as url:
+        yield own.model_copy(update={"database_url": url})
 
 
 @pytest.fixture
