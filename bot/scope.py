@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,33 @@ class Phrase:
         return re.compile(self.written, re.I)
 
 
+class Phrases:
+    """The phrases of a rule, by the letters they begin with: only those are asked that may begin somewhere in a text, of hundreds a few."""
+
+    def __init__(self, phrases: Iterable[Phrase] = ()) -> None:
+        self._by_start: dict[str, list[Phrase]] = {}
+        for phrase in phrases:
+            self._by_start.setdefault(phrase.words[0][:2], []).append(phrase)
+
+    def found(self, text: str) -> bool:
+        return any(phrase.search(text) for start in self._by_start.keys() & _starts(text) for phrase in self._by_start[start])
+
+
+@lru_cache(maxsize=64)
+def _starts(text: str) -> frozenset[str]:
+    """All that a phrase which is found in a text may begin with; every rule asks for the same texts."""
+    return frozenset(("", *text, *(text[i : i + 2] for i in range(len(text) - 1))))
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """A kind of message that is not answered from evidence alone.
 
-    `phrase` names the templates said, `section` what is quoted besides. `unless` rules `patterns` out, but not `always`.
+    `phrase` names the templates said, `section` what is quoted besides. `unless` rules `patterns` and `phrases` out, but not `always`.
     """
 
     id: str
-    patterns: tuple[re.Pattern[str] | Phrase, ...]
+    patterns: tuple[re.Pattern[str], ...]
     phrase: str
     status: str
     section: str = ""
@@ -56,7 +74,8 @@ class Scope:
     nearest: bool = False  # of `section` only the one that the search finds nearest, else the first
     yields: bool = False  # where the guides surely answer
     goes_on: str = ""  # "rest": what else is asked is answered; "all": the message is
-    spoken: tuple[tuple[str, Phrase], ...] = ()  # phrases of several words and their languages; they are among `patterns`
+    phrases: Phrases = field(default_factory=Phrases)  # in other languages
+    spoken: tuple[tuple[str, Phrase], ...] = ()  # those of several words, and their languages
 
     def matches(self, message: Reading) -> bool:
         texts = message.texts if not self.disguised else (*message.texts, *message.disguised)
@@ -71,7 +90,7 @@ class Scope:
     def _fits(self, text: str) -> bool:
         if any(p.search(text) for p in self.always):
             return True
-        return any(p.search(text) for p in self.patterns) and not (self.unless and self.unless.search(text))
+        return (self.phrases.found(text) or any(p.search(text) for p in self.patterns)) and not (self.unless and self.unless.search(text))
 
 
 @dataclass(frozen=True)
@@ -134,7 +153,7 @@ def _scope(data: dict[str, Any], words: dict[str, str]) -> Scope:
         raise SettingsError(f"scope.yaml: the rule '{data['id']}' goes on with '{goes_on}'; write rest or all.")
     return Scope(
         id=str(data["id"]), phrase=str(data["phrase"]), status=str(data["status"]), section=str(data.get("section", "")), kind=kind,
-        patterns=(*when, *(p for _, _, p in said)), always=always,
+        patterns=when, phrases=Phrases(p for _, _, p in said), always=always,
         # Single words are left out: some are those of other languages, too.
         spoken=tuple((code, p) for code, phrase, p in said if " " in phrase and code != "roman"),
         unless=re.compile(_spelt_out(unless, words), re.I) if unless else None,
