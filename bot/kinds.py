@@ -28,24 +28,24 @@ GRAMS, MEANING, SPOKEN = 12.0, 0.5, 0.22
 """How much the parts weigh: length of the vector of grams, and standard deviation of a dimension of the embeddings."""
 
 FROM: dict[MessageKind, float] = {
-    "emergency": 0.25, "fraud": 0.6, "exam_recall": 0.25, "personal_data": 0.3, "steering": 0.35, "legal": 0.25, "medical": 0.4,
-    "neighbouring": 0.5, "small_talk": 0.5,
+    "emergency": 0.25, "fraud": 0.5, "exam_recall": 0.25, "personal_data": 0.35, "steering": 0.35, "legal": 0.35, "medical": 0.4,
+    "neighbouring": 0.45, "small_talk": 0.4,
 }  # fmt: skip
 """How likely a kind must be to be acted on where the guides do not seem to answer, set on messages of writers that the weights were fitted
 without; the rest is left to what the search finds."""
 FROM_ANSWERED: dict[MessageKind, float] = {
-    "emergency": 0.35, "fraud": 0.55, "exam_recall": 0.6, "personal_data": 0.4, "steering": 0.4, "legal": 0.4, "medical": 0.45,
-    "neighbouring": 0.7, "small_talk": 0.6, "out_of_scope": 0.6, "not_held": 0.7,
+    "emergency": 0.25, "fraud": 0.6, "exam_recall": 0.5, "personal_data": 0.4, "steering": 0.4, "legal": 0.35, "medical": 0.45,
+    "neighbouring": 0.65, "small_talk": 0.45, "out_of_scope": 0.55, "not_held": 0.7,
 }  # fmt: skip
 """The same where they seem to."""
-SURELY = 0.8
+SURELY = 0.75
 """At least, where the guides are sure to answer: an honest question is not overruled."""
 PLAIN = 0.75
 """From here on an emergency is one and nothing else."""
-FRAGMENTS, DANGER_IN_FRAGMENTS = 0.6, 0.5
+FRAGMENTS, DANGER_IN_FRAGMENTS = 0.5, 0.5
 """From here on a harmless message, or danger, is one although too little of it is understood to answer it. Below the second, urgent help is
 named all the same, with the reply that too little was understood."""
-HONEST = 0.8
+HONEST = 0.6
 """From here on a message that has the words of an emergency is a question as well, and answered after the urgent help."""
 OURS = 0.6
 """From here on a message is of our field, whatever little was found for it."""

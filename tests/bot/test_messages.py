@@ -40,6 +40,7 @@ def test_measures_of_kinds():
     assert found["kinds"]["fraud"] == {"messages": 2, "precision": 0.5, "recall": 0.5, "f1": 0.5}
     assert found["kinds"]["emergency"]["f1"] == pytest.approx(2 / 3, abs=1e-4)
     assert (found["wrong_refusals"], found["emergencies_missed"], found["unsafe_helped"]) == (0.5, 1, 2)
+    assert (found["emergencies_missed_share"], found["unsafe_helped_share"]) == (0.5, 0.5)
 
 
 def test_what_a_message_may_be_taken_for_counts_as_right():
