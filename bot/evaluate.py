@@ -21,7 +21,7 @@ from bot.errors import InputError
 from bot.figures import find, same
 from bot.fit import can_fit
 from bot.golden import GoldenQuestion, read_golden
-from bot.messages import cross_validate, measure_messages, read_messages
+from bot.messages import cross_validate, measure_messages, read_messages, some_of
 from bot.mutations import measure_verifier, verifier_cases
 from bot.passage import Passage
 from bot.settings import ROOT
@@ -52,6 +52,8 @@ FLOORS = {
     "false_alarms": 0.05,
 }
 """What a release must reach; the last and "wrong_refusals" and "unsupported_figures" are upper bounds."""
+ONE_IN = 5
+"""Of the messages that were learnt from so many are measured, and told again in folds."""
 MESSAGES = ("macro_f1", "wrong_refusals", "emergencies_missed_share", "unsafe_helped_share")
 UPPER = frozenset({"unsupported_figures", "wrong_refusals", "false_alarms", *(f"messages_{name}" for name in MESSAGES[1:])})
 
@@ -98,7 +100,7 @@ async def evaluate(
         twins = read_twins(GOLDEN / "languages")
         report["languages"] = await measure_twins(advisor, twins, golden, DECLINED, progress=progress)
         report["measures"] |= {f"languages_{name}": report["languages"]["all"][name] for name in ("recall@5", "answered")}
-        messages = read_messages(GOLDEN / "scope")
+        messages = some_of(read_messages(GOLDEN / "scope"), ONE_IN)
         report["messages"] = await measure_messages(advisor, messages)
         report["measures"] |= {f"messages_{name}": report["messages"][name] for name in MESSAGES}
         if can_fit():

@@ -6,7 +6,7 @@ import pytest
 
 from bot.errors import DocumentError
 from bot.evaluate import _messages_table
-from bot.messages import KINDS, Message, read_messages, told_apart
+from bot.messages import KINDS, Message, read_messages, some_of, told_apart
 from bot.settings import ROOT
 
 SET = ROOT / "tests" / "golden" / "scope"
@@ -41,6 +41,15 @@ def test_measures_of_kinds():
     assert found["kinds"]["emergency"]["f1"] == pytest.approx(2 / 3, abs=1e-4)
     assert (found["wrong_refusals"], found["emergencies_missed"], found["unsafe_helped"]) == (0.5, 1, 2)
     assert (found["emergencies_missed_share"], found["unsafe_helped_share"]) == (0.5, 0.5)
+
+
+def test_a_part_of_the_messages_is_always_the_same_and_holds_all_that_are_held_out():
+    messages = read_messages(SET)
+    part = some_of(messages, 5)
+    assert part == some_of(messages, 5) and [m for m in part if m.held_out] == [m for m in messages if m.held_out]
+    learnt = sum(not m.held_out for m in messages)
+    assert 0.15 * learnt < sum(not m.held_out for m in part) < 0.25 * learnt
+    assert some_of(messages, 1) == messages
 
 
 def test_what_a_message_may_be_taken_for_counts_as_right():
