@@ -108,7 +108,8 @@ def _taken_for(message: Message, explained: Explained) -> MessageKind:
 async def measure_messages(advisor: Advisor, messages: Sequence[Message]) -> dict[str, Any]:
     """
     Returns: {"messages", "macro_f1", "wrong_refusals", "unsafe_helped", "kinds": {kind: {"messages", "precision", "recall", "f1"}},
-    "held_out": the same of those held out, "files": {name: the same of each file}, "wrong": [{"says", "kind", "taken_for", "held_out"}]}.
+    "learnt", "held_out": the same of those learnt from and of those held out, "files": {name: the same of each file}, "wrong": [{"says",
+    "kind", "taken_for", "held_out"}]}.
     """
     taken = [_taken_for(message, await advisor.explained(Question(text=message.says))) for message in messages]
     pairs = [(m.kind, found) for m, found in zip(messages, taken, strict=True)]
@@ -116,10 +117,10 @@ async def measure_messages(advisor: Advisor, messages: Sequence[Message]) -> dic
         {"says": m.says, "kind": m.kind, "taken_for": found, "held_out": m.held_out}
         for m, found in zip(messages, taken, strict=True) if m.kind != found
     ]  # fmt: skip
-    held_out = [pair for pair, m in zip(pairs, messages, strict=True) if m.held_out]
+    learnt, held_out = ([pair for pair, m in zip(pairs, messages, strict=True) if m.held_out == held] for held in (False, True))
     names = sorted({m.file for m in messages})
     files = {name: told_apart([pair for pair, m in zip(pairs, messages, strict=True) if m.file == name]) for name in names}
-    return {**told_apart(pairs), "held_out": told_apart(held_out), "files": files, "wrong": wrong}
+    return {**told_apart(pairs), "learnt": told_apart(learnt), "held_out": told_apart(held_out), "files": files, "wrong": wrong}
 
 
 async def cross_validate(advisor: Advisor, messages: Sequence[Message], folder: Path) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def test_a_wrong_set_is_refused_with_its_file(tmp_path, text):
 
 def test_measures_without_folds_are_told_as_such():
     found = told_apart([("fraud", "fraud"), ("in_scope", "in_scope")]) | {"wrong": []}
-    report = found | {"held_out": found}
+    report = found | {"learnt": found, "held_out": found}
     assert any("5 folds" in line and "not measured" in line for line in _messages_table(report))
     whole = _messages_table(report | {"cross_validated": found})
     assert not any("not measured" in line for line in whole) and len(whole) == len(_messages_table(report))
