@@ -26,6 +26,7 @@ from bot.messages import FOLDS, KINDS, MessageKind, read_messages
 from bot.plan import Planner
 from bot.retrieve import NOT_HELD, WEIGHTS, Retriever
 from bot.terms import read_yaml
+from bot.tongues import read_twins
 
 UNANSWERABLE_WEIGHT = 2.0
 RIDGE = 0.001
@@ -135,10 +136,12 @@ _grams = lru_cache(maxsize=20_000)(grams)  # texts are fitted on in several fold
 def labelled(
     retriever: Retriever, planner: Planner, path: Path, english: Callable[[str], str], embed: Callable[[Sequence[str]], np.ndarray]
 ) -> Labelled:
-    """Labelled messages that are not held out, golden questions and stored questions of the guides (`bot.kinds`)."""
+    """Labelled messages and questions in other languages that are not held out, golden questions and stored questions of the guides
+    (`bot.kinds`)."""
     said: list[tuple[str, MessageKind, float]] = [(m.says, m.kind, 1.0) for m in read_messages(path / "scope") if not m.held_out]
     for name, kind_of in (("urgent/emergencies", "emergency"), ("near/honest", "in_scope")):
         said += [(text, cast(MessageKind, kind_of), 1.0) for text in read_yaml((path / "scope" / f"{name}.yaml").read_bytes())]
+    said += [(twin.asks, "in_scope", 1.0) for twins in read_twins(path / "languages").values() for twin in twins if not twin.held]
     others: list[tuple[str, MessageKind]] = []
     for question in read_golden(path):
         if question.answerable or question.kind == "no_answer":
