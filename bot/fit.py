@@ -141,7 +141,7 @@ def labelled(
     said: list[tuple[str, MessageKind, float]] = [(m.says, m.kind, 1.0) for m in read_messages(path / "scope") if not m.held_out]
     for name, kind_of in (("urgent/emergencies", "emergency"), ("near/honest", "in_scope")):
         said += [(text, cast(MessageKind, kind_of), 1.0) for text in read_yaml((path / "scope" / f"{name}.yaml").read_bytes())]
-    said += [(twin.asks, "in_scope", STORED_WEIGHT) for twins in read_twins(path / "languages").values() for twin in twins if not twin.held]
+    said += [(twin.asks, "in_scope", 1.0) for twins in read_twins(path / "languages").values() for twin in twins if not twin.held]
     others: list[tuple[str, MessageKind]] = []
     for question in read_golden(path):
         if question.answerable or question.kind == "no_answer":
