@@ -49,7 +49,7 @@ class Phrases:
 @lru_cache(maxsize=64)
 def _starts(text: str) -> frozenset[str]:
     """All that a phrase which is found in a text may begin with; every rule asks for the same texts."""
-    return frozenset(("", *text, *(text[i : i + 2] for i in range(len(text) - 1))))
+    return frozenset((*text, *(text[i : i + 2] for i in range(len(text) - 1))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +172,19 @@ def _spelt_out(pattern: str, words: dict[str, str]) -> str:
 
 def phrases(says: dict[str, list[str]]) -> Iterator[Phrase]:
     """Plain phrases in other languages, read as messages are (`fold`). A * at the end of a word leaves its ending open, … stands for up to
-    forty letters within a sentence."""
+    forty letters within a sentence.
+
+    Raises:
+        SettingsError: a phrase has no word in it.
+    """
     for language, listed in says.items():
         for phrase in listed:
             pieces = [_phrase(piece, language) for piece in phrase.split("…")]
             written = r"[^.?!\n]{0,40}".join(pattern for pattern, _ in pieces)
-            yield Phrase(tuple(word for _, words in pieces for word in words), written)
+            words = tuple(word for _, words in pieces for word in words)
+            if not all(words) or not words:
+                raise SettingsError(f"scope.yaml: the phrase '{phrase}' ({language}) lacks a word. Write one, or remove the phrase.")
+            yield Phrase(words, written)
 
 
 def _phrase(piece: str, language: str) -> tuple[str, list[str]]:

@@ -194,6 +194,7 @@ async def test_a_follow_up_is_never_taken_for_another_field(whole):
     [
         "- {id: x, when: ['<nobody>'], phrase: y, status: refused}", "- {id: x, kind: cheat, when: [a], phrase: y, status: refused}",
         "- {id: x, when: [a], phrase: y, status: refused, goes_on: twice}", "- {id: x, when: [a], status: refused}", "- [x]",
+        "- {id: x, says: {es: ['']}, phrase: y, status: refused}", "- {id: x, says: {fr: ['…']}, phrase: y, status: refused}",
         "- words: {a: '('}",
     ],
 )  # fmt: skip
