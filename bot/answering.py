@@ -38,7 +38,7 @@ from bot.compose import Draft
 from bot.errors import AdvisorError, InputError, NotFound
 from bot.field import Looked, foreign, sure
 from bot.judge import Judgement, judge
-from bot.kinds import DANGER_IN_FRAGMENTS, FRAGMENTS, FROM_ANSWERED, HONEST, OURS, PLAIN, decided, in_both, says_something
+from bot.kinds import FRAGMENTS, FROM_ANSWERED, HONEST, OURS, PLAIN, decided, in_both, says_something
 from bot.memory import UTTERANCES, Memory
 from bot.messages import UNSAFE, MessageKind
 from bot.passage import Chunk, Passage
@@ -171,9 +171,8 @@ class Answering(Writing):
         if work.plan.scope is None and at_home and not read.enough:
             work.steps.append(f"too little is understood: {', '.join(read.unknown[:12])}")
             scope = await self._meant(work, text, answered=False)
-            if scope is not None and scope.kind == "emergency" and work.guess is not None and work.guess["emergency"] < DANGER_IN_FRAGMENTS:
-                scope = None  # told by fragments; the reply below names urgent help, too
-            if scope is None or scope.kind not in UNSAFE and work.guess is not None and work.guess[scope.kind] < FRAGMENTS:
+            sooner = UNSAFE - {"emergency"}  # danger may wait for more: the reply below names urgent help, too
+            if scope is None or scope.kind not in sooner and work.guess is not None and work.guess[scope.kind] < FRAGMENTS:
                 self._frame(work, "not_understood")
                 self._frame(work, "emergency")  # whoever is in danger may have written just that
                 for event in self._ended(work, "no_answer"):

@@ -42,9 +42,9 @@ SURELY = 0.75
 """At least, where the guides are sure to answer: an honest question is not overruled."""
 PLAIN = 0.75
 """From here on an emergency is one and nothing else."""
-FRAGMENTS, DANGER_IN_FRAGMENTS = 0.5, 0.5
-"""From here on a harmless message, or danger, is one although too little of it is understood to answer it. Below the second, urgent help is
-named all the same, with the reply that too little was understood."""
+FRAGMENTS = 0.5
+"""From here on a harmless message, or danger, is one although too little of it is understood to answer it. Below, urgent help is named all
+the same, with the reply that too little was understood."""
 HONEST = 0.6
 """From here on a message that has the words of an emergency is a question as well, and answered after the urgent help."""
 OURS = 0.6
