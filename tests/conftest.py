@@ -200,8 +200,10 @@ def postgres_database(postgres: str) -> PostgresDatabase:
     def make(like: str = "") -> Iterator[str]:
         name, template = f"test_{uuid.uuid4().hex}", like.rpartition("/")[2] or "template1"
         _apart(f'CREATE DATABASE "{name}" TEMPLATE "{template}"', postgres)
-        yield f"{postgres}/{name}"
-        _apart(f'DROP DATABASE "{name}" WITH (FORCE)', postgres)
+        try:
+            yield f"{postgres}/{name}"
+        finally:
+            _apart(f'DROP DATABASE "{name}" WITH (FORCE)', postgres)
 
     return make
 
