@@ -47,6 +47,8 @@ def stem(word: str) -> str:
 
 def fold(text: str) -> str:
     """Lower case, one kind of hyphen, quote and space, accents and invisible characters off, look-alike letters read as Latin ones."""
+    if text.isascii():
+        return text.lower()  # there is nothing else to it, and most texts are
     text = unicodedata.normalize("NFKC", text).translate(_FOLD).casefold()
     decomposed = unicodedata.normalize("NFD", text)
     text = "".join(c for c in decomposed if unicodedata.category(c) not in {"Mn", "Cf"})
@@ -175,7 +177,7 @@ class Terms:
         if self._words_pattern is None:
             return text
         extra = [self._words[_closed(m.group())] for m in self._words_pattern.finditer(fold(text))]
-        names = [self.entities[i].name for ids in self.found(text).values() for i in ids if self.entities[i].name.lower() not in fold(text)]
+        names = [self.entities[i].name for idents in self.found(text).values() for i in sorted(idents)]
         extra = [words for words in dict.fromkeys([*names, *extra]) if words.lower() not in fold(text)]
         return f"{text} ({'; '.join(extra)})" if extra else text
 

@@ -1,6 +1,9 @@
 """The field's words, as the shipped list has them."""
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -46,6 +49,22 @@ def test_what_only_looks_like_a_name(terms, text):
 def test_an_abbreviation_is_known_however_it_is_parted(terms, text, plain):
     assert plain in terms.expanded(text)
     assert set(terms.tokens(plain)) <= set(terms.tokens(text, expand=True))
+
+
+def test_every_process_adds_the_names_in_one_order():
+    """Else a question would have another vector at the next start."""
+    code = (
+        "from bot.settings import ROOT; from bot.terms import read_terms; "
+        "print(read_terms(ROOT / 'knowledge/data/terms.yaml').expanded('Emory: J1, H1B, O1 or F1? IM, FM or EM?'))"
+    )
+    settings = [os.environ | {"PYTHONHASHSEED": seed} for seed in "1234"]
+    found = {subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout for env in settings}
+    assert len(found) == 1
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_plain_letters_are_folded_as_all_are(text):
+    assert fold(text) == fold(text + "é").removesuffix("e")
 
 
 def test_the_longer_name_wins(terms):
