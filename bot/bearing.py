@@ -15,7 +15,7 @@ from bot.answer import Profile
 from bot.errors import SettingsError
 from bot.plan import MAX_PARTS, Part
 from bot.profile import free_of_visa
-from bot.terms import Terms, fold, read_yaml
+from bot.terms import Read, Terms, fold, read_yaml
 
 ANY = "any"
 
@@ -142,13 +142,13 @@ def _fits(value: Any, wanted: Any) -> bool:
 _FIELDS = frozenset({*Profile.model_fields, "years_since", "attempts_most"})
 
 
-def read_bearing(folder: Path, terms: Terms) -> Bearing:
+def read_bearing(folder: Path, terms: Terms, read: Read = read_yaml) -> Bearing:
     """From `data/profile.yaml` and `data/clarify.yaml` of a knowledge folder; files that are not there count as empty.
 
     Raises:
         SettingsError: a file is not of the expected shape.
     """
-    data, missing = _read(folder, "profile.yaml"), _read(folder, "clarify.yaml")
+    data, missing = _read(folder, "profile.yaml", read), _read(folder, "clarify.yaml", read)
     try:
         bears = tuple(Bears(**{**entry, "asks": _asks(entry)}) for entry in map(_bare, (data or {}).get("bears", [])))
         puts = tuple(Puts(**{**entry, "asks": _asks(entry)}) for entry in map(_bare, (data or {}).get("puts", [])))
@@ -174,10 +174,10 @@ def _asks(entry: dict[str, Any]) -> Asks:
     return Asks(tuple(re.compile(p, re.I) for p in when), re.compile(unless, re.I) if unless else None)
 
 
-def _read(folder: Path, name: str) -> Any:
+def _read(folder: Path, name: str, read: Read) -> Any:
     path = folder / "data" / name
     try:
-        return read_yaml(path.read_bytes()) if path.is_file() else None
+        return read(path.read_bytes()) if path.is_file() else None
     except (OSError, yaml.YAMLError) as error:
         raise _wrong(name, error) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import importlib
 from collections.abc import Callable
@@ -15,8 +16,10 @@ from bot.agent import Agent
 from bot.collector import paused
 from bot.database import open_engine
 from bot.embedding import Embedder, open_embedder
+from bot.errors import WeightsError
 from bot.migrations import upgrade
 from bot.models import open_model
+from bot.parsed import Parsed
 from bot.prompts import Prompts
 from bot.rewriter import Rewriter
 from bot.sessions import Sessions
@@ -35,6 +38,12 @@ def _encoders(settings: Settings, progress: Progress | None) -> tuple[Embedder, 
     folder = settings.weights_folder
     embedder = open_embedder(settings.embedder, folder, threads=settings.threads, offline=settings.offline, progress=progress)
     return embedder, UniversalEncoder(folder)
+
+
+def _begun(universal: UniversalEncoder) -> None:
+    """Reads its weights while the index is read. What is wrong with them is told where the first text needs them."""
+    with contextlib.suppress(WeightsError):
+        universal.read()
 
 
 def open_accounts(engine: AsyncEngine, settings: Settings) -> Accounts:
@@ -61,21 +70,23 @@ async def open_advisor(
         settings.model_usd_per_million_out,
     )  # fmt: skip
     settings.data.mkdir(parents=True, exist_ok=True)
+    read = Parsed(settings.data / "parsed")
     engine = await open_engine(settings.database)
     try:
         with paused():
             # Reading the weights leaves the interpreter free: the word lists, the migrations and Chroma's import run meanwhile.
             loading = asyncio.create_task(asyncio.to_thread(_encoders, settings, progress))
             try:
-                words = await asyncio.to_thread(read_words, settings.knowledge)
+                words = await asyncio.to_thread(read_words, settings.knowledge, read)
                 await upgrade(engine)
-                await asyncio.to_thread(importlib.import_module, "chromadb")
+                await asyncio.to_thread(importlib.import_module, "chromadb" if settings.vectors_url else "chromadb.api.rust")
             finally:
                 await asyncio.wait([loading])
             embedder, universal = loading.result()
     except BaseException:
         await engine.dispose()
         raise
+    asyncio.get_running_loop().run_in_executor(None, _begun, universal)
     translator = Translator(model, prompts, words.languages, words.terms, settings.model_timeout_s) if model else None
     return Advisor(
         engine=engine,
@@ -86,7 +97,7 @@ async def open_advisor(
         terms=words.terms,
         polarity=words.polarity,
         planner=words.planner,
-        reread=lambda: read_words(settings.knowledge),
+        reread=lambda: read_words(settings.knowledge, read),
         prompts=prompts,
         chooser=words.chooser,
         bearing=words.bearing,

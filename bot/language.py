@@ -20,7 +20,7 @@ import yaml
 from bot.errors import SettingsError
 from bot.glossary import Glossary, folded, plain, tokens
 from bot.retrieve import english
-from bot.terms import STOP, Terms, read_yaml
+from bot.terms import STOP, Read, Terms, read_yaml
 
 ENOUGH = 2
 """Function words of a language from which a message can be told to be in it."""
@@ -85,7 +85,8 @@ class Language:
 class Languages:
     """The languages of a knowledge folder; a word list is read when the first message in its language comes."""
 
-    def __init__(self, folder: Path, terms: Terms) -> None:
+    def __init__(self, folder: Path, terms: Terms, read: Read = read_yaml) -> None:
+        self._parse = read
         self._terms = terms
         self._files = {path.stem: path for path in sorted(folder.glob("*.yaml"))} if folder.is_dir() else {}
         self._data = lru_cache(maxsize=None)(self._read)
@@ -227,7 +228,7 @@ class Languages:
 
     def _read(self, code: str) -> dict[str, Any]:
         try:
-            data = read_yaml(self._files[code].read_bytes())
+            data = self._parse(self._files[code].read_bytes())
             return dict(data) | {"function_words": list(data["function_words"]) + list(data.get("weak_words", ()))}
         except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
             raise self._unreadable(code, error) from None

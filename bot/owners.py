@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bot.errors import SettingsError
 from bot.scope import entries
-from bot.terms import Terms
+from bot.terms import Read, Terms, read_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,13 @@ class Owner:
     source: str
 
 
-def read_owners(folder: Path) -> list[Owner]:
+def read_owners(folder: Path, read: Read = read_yaml) -> list[Owner]:
     """
     Raises:
         SettingsError: the file is not of the expected shape.
     """
     try:
-        return [Owner(frozenset(d["of"]), str(d["name"]), str(d["url"]), str(d["source"])) for d in entries(folder, "owners.yaml")]
+        return [Owner(frozenset(d["of"]), str(d["name"]), str(d["url"]), str(d["source"])) for d in entries(folder, "owners.yaml", read)]
     except (KeyError, TypeError) as error:
         raise SettingsError(f"The file owners.yaml cannot be read ({type(error).__name__}: {str(error)[:120]}). Correct it.") from None
 

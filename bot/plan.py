@@ -16,7 +16,7 @@ from bot.errors import InputError, SettingsError
 from bot.owners import Owner, read_owners
 from bot.scope import Reading, Scope, entries, first, read_scopes
 from bot.sentences import split
-from bot.terms import Terms, fold
+from bot.terms import Read, Terms, fold, read_yaml
 
 MAX_CHARACTERS = 8000
 MAX_PARTS = 4
@@ -341,7 +341,7 @@ def readable(text: str) -> str:
     return clean
 
 
-def read_planner(folder: Path, terms: Terms) -> Planner:
+def read_planner(folder: Path, terms: Terms, read: Read = read_yaml) -> Planner:
     """From `data/scope.yaml` and `data/premises.yaml` of a knowledge folder; files that are not there count as empty.
 
     Raises:
@@ -349,9 +349,9 @@ def read_planner(folder: Path, terms: Terms) -> Planner:
     """
     return Planner(
         terms,
-        read_scopes(folder),
-        [_premise(d) for d in entries(folder, "premises.yaml")],
-        read_owners(folder),
+        read_scopes(folder, read),
+        [_premise(d) for d in entries(folder, "premises.yaml", read)],
+        read_owners(folder, read),
     )
 
 

@@ -17,7 +17,7 @@ import yaml
 from bot.errors import SettingsError
 from bot.figures import Figure, clean, find, spell_out_names
 from bot.settings import ROOT
-from bot.terms import STOP, Terms, any_of, read_yaml, stem
+from bot.terms import STOP, Read, Terms, any_of, read_yaml, stem
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ class Polarity:
     reporting: frozenset[str] = frozenset()  # stems by which somebody else is said to say so
 
 
-def read_polarity(path: Path) -> Polarity:
+def read_polarity(path: Path, read: Read = read_yaml) -> Polarity:
     """Reads `polarity.yaml`.
 
     Raises:
         SettingsError: when the file is missing or not of the expected shape.
     """
     try:
-        data = read_yaml(path.read_bytes())
+        data = read(path.read_bytes())
         axes = {
             name: Axis(name, *(bool(item.get(k)) for k in ("strict", "negative", "order", "kept"))) for name, item in data["axes"].items()
         }

@@ -15,7 +15,7 @@ from bot.disguise import readings
 from bot.errors import SettingsError
 from bot.messages import KINDS, MessageKind
 from bot.orders import gives_orders
-from bot.terms import fold, read_yaml
+from bot.terms import Read, fold, read_yaml
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def first(scopes: Sequence[Scope], said: str, english: str, *, guides: bool) -> 
     return next((s for s in asked if s.matches(reading)), None)
 
 
-def read_scopes(folder: Path) -> list[Scope]:
+def read_scopes(folder: Path, read: Read = read_yaml) -> list[Scope]:
     """From `data/scope.yaml` of a knowledge folder; none where it is not there. Words that several patterns share are a map of
     name -> pattern (`words:`) and stand in patterns as <name>.
 
@@ -126,7 +126,7 @@ def read_scopes(folder: Path) -> list[Scope]:
     """
     words: dict[str, str] = {}
     scopes = []
-    for entry in entries(folder, "scope.yaml"):
+    for entry in entries(folder, "scope.yaml", read):
         try:
             if "words" in entry:
                 for name, pattern in entry["words"].items():
@@ -197,7 +197,7 @@ def _phrase(piece: str, language: str) -> tuple[str, list[str]]:
     return r"(?<!\w)" + r"\s+".join(re.escape(word) + end for word, end in zip(words, endings, strict=True)) + r"(?!\w)", words
 
 
-def entries(folder: Path, name: str) -> list[dict[str, Any]]:
+def entries(folder: Path, name: str, read: Read = read_yaml) -> list[dict[str, Any]]:
     """The list in a data file of a knowledge folder; empty where there is no file.
 
     Raises:
@@ -207,7 +207,7 @@ def entries(folder: Path, name: str) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        found = read_yaml(path.read_bytes()) or []
+        found = read(path.read_bytes()) or []
         if not all(isinstance(entry, dict) for entry in found):
             raise TypeError("it must be a list of entries with fields")
         return list(found)

@@ -13,6 +13,7 @@ import hashlib
 import io
 import os
 import tempfile
+import threading
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from itertools import chain
@@ -53,20 +54,42 @@ class UniversalEncoder:
         Raises:
             WeightsError: the package is not installed, or holds other weights.
         """
+        self._package = _found()
+        self._target = folder / FINGERPRINT.replace("@", "-")
+        self._reading = threading.Lock()
+        self._read = False
+        if not self._target.is_dir():
+            self.read()  # the first time they are checked, and unpacked
+
+    def read(self) -> None:
+        """Reads the weights, which takes a quarter of a second. The first text does, where nobody did before.
+
+        Raises:
+            WeightsError: they are others than expected.
+        """
         import sentencepiece
 
-        weights, pieces = _found()
-        target = folder / FINGERPRINT.replace("@", "-")
-        try:
-            table, rest = _mapped(target)
-        except (OSError, ValueError, EOFError, KeyError, BadZipFile):
-            table, rest = _unpacked(weights)
-            _kept(target, table, rest)
-        self._table, self._weights = table, rest
-        self._pieces: Any = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
+        with self._reading:
+            if self._read:
+                return
+            weights, pieces = self._package
+            try:
+                table, rest = _mapped(self._target)
+            except (OSError, ValueError, EOFError, KeyError, BadZipFile):
+                table, rest = _unpacked(weights)
+                _kept(self._target, table, rest)
+            self._table, self._weights = table, rest
+            self._pieces: Any = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
+            self._read = True
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """(n, 512) float32, rows of length 1."""
+        """(n, 512) float32, rows of length 1.
+
+        Raises:
+            WeightsError: as `read`.
+        """
+        if not self._read:
+            self.read()
         whole = [text.encode(errors="replace").decode() for text in texts]  # half a character is none
         tokens = [self._pieces.encode(text, out_type=int, add_bos=True, add_eos=True)[:MOST] for text in whole]
         result = np.empty((len(texts), DIMENSIONS), np.float32)

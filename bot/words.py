@@ -10,18 +10,18 @@ from bot.bearing import Bearing, read_bearing
 from bot.language import Languages
 from bot.plan import Planner, read_planner
 from bot.settings import ROOT
-from bot.terms import Terms, read_terms
+from bot.terms import Read, Terms, read_terms, read_yaml
 from bot.tools.choose import Chooser, read_chooser
 from bot.verify import Polarity, read_polarity
 
 
-def word_lists(knowledge: Path) -> tuple[Terms, Polarity]:
+def word_lists(knowledge: Path, read: Read = read_yaml) -> tuple[Terms, Polarity]:
     """The word lists of a knowledge folder; those that it lacks are the ones that come with the program.
 
     Raises:
         SettingsError: one cannot be read.
     """
-    return read_terms(_file(knowledge, "terms.yaml")), read_polarity(_file(knowledge, "polarity.yaml"))
+    return read_terms(_file(knowledge, "terms.yaml"), read), read_polarity(_file(knowledge, "polarity.yaml"), read)
 
 
 def _file(knowledge: Path, name: str) -> Path:
@@ -49,17 +49,19 @@ def _languages(knowledge: Path) -> Path:
     return own if own.is_dir() else ROOT / "knowledge" / "data" / "languages"
 
 
-def read_words(knowledge: Path) -> Words:
+def read_words(knowledge: Path, read: Read = read_yaml) -> Words:
     """
+    Args:
+        read: how files are parsed.
     Raises:
         SettingsError: a file cannot be read.
     """
     digest = hashlib.sha256()
     for path in sorted((knowledge / "data").rglob("*.yaml")):
         digest.update(path.relative_to(knowledge).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    terms, polarity = word_lists(knowledge)
+    terms, polarity = word_lists(knowledge, read)
     return Words(
-        terms, polarity, read_planner(knowledge, terms), read_chooser(knowledge, terms), read_bearing(knowledge, terms),
-        Languages(_languages(knowledge), terms), _file(knowledge, "weights.yaml"),
+        terms, polarity, read_planner(knowledge, terms, read), read_chooser(knowledge, terms, read), read_bearing(knowledge, terms, read),
+        Languages(_languages(knowledge), terms, read), _file(knowledge, "weights.yaml"),
         digest.hexdigest()[:12],
     )  # fmt: skip

@@ -17,7 +17,7 @@ from bot.answer import Profile
 from bot.errors import SettingsError
 from bot.rows import Tables
 from bot.settings import ROOT
-from bot.terms import Terms, fold, read_yaml
+from bot.terms import Read, Terms, fold, read_yaml
 
 VISAS = {"j1": "J-1", "h1b": "H-1B", "o1": "O-1", "f1": "F-1 OPT", "j2": "J-2", "h4": "H-4", "greencard": "Green card"}
 """Ids of the word list, and the names in the table of visas."""
@@ -344,7 +344,7 @@ def _runs(text: str) -> Iterator[str]:
                 yield run
 
 
-def read_chooser(folder: Path, terms: Terms) -> Chooser:
+def read_chooser(folder: Path, terms: Terms, read: Read = read_yaml) -> Chooser:
     """From `data/tools.yaml` of a knowledge folder, or the one that comes with the program.
 
     Raises:
@@ -353,7 +353,7 @@ def read_chooser(folder: Path, terms: Terms) -> Chooser:
     path = folder / "data" / "tools.yaml"
     path = path if path.is_file() else ROOT / "knowledge" / "data" / "tools.yaml"
     try:
-        data = read_yaml(path.read_bytes()) or {}
+        data = read(path.read_bytes()) or {}
         rules = {
             str(name): Rule(
                 _patterns(entry["when"]),
