@@ -12,7 +12,7 @@ from jinja2 import Environment, meta
 from bot.answer import Question, Turn
 from bot.bootstrap import open_advisor
 from bot.golden import read_golden
-from bot.language import Languages
+from bot.language import SCRIPTS, Languages
 from bot.settings import ROOT, read_settings
 
 WORD_LISTS = ROOT / "knowledge" / "data" / "languages"
@@ -113,6 +113,11 @@ def test_a_message_is_read_alike_by_every_process():
     assert len(found) == 1 and b"interview" in found.pop()
 
 
+@pytest.mark.parametrize("said", ["دیگه نمی‌تونم، می‌خوام خودمو بکشم", "چطور می‌تونم برای رزیدنسی اقدام کنم؟", "آیا این آزمون را باید در ایران بدهم؟"])
+def test_persian_is_not_taken_for_urdu(languages, said):
+    assert languages.detect(said) == "en"
+
+
 def test_of_what_is_not_understood_nothing_is_guessed(languages):
     for text in ("ما لون السماء اليوم", "какого цвета слон у бабушки", "bhai wo gaadi ka rang neela tha kya"):
         assert not languages.read(text).enough, text
@@ -127,6 +132,9 @@ def test_a_word_list_is_whole(languages, path):
     meanings = " ".join(data["terms"])
     assert all(word in meanings for word in ("visa", "residency", "exam", "license", "letters of recommendation", "salary", "waiver"))
     assert {"how long", "how many", "can I", "do I need", "what is"} <= set(data["frames"])
+    others = [pattern for name, pattern in SCRIPTS.items() if name not in ("Latin", data.get("script"))]
+    forms = [str(form) for listed in data["terms"].values() for form in listed]
+    assert not [form for form in forms if any(pattern.search(form) for pattern in others)], "of another script"
     assert found.negations and (ROOT / "prompts" / "say" / f"{path.stem}.j2").is_file()
 
 
