@@ -187,9 +187,13 @@ def phrases(says: dict[str, list[str]]) -> Iterator[Phrase]:
             yield Phrase(words, written)
 
 
+_UNSPACED = frozenset({"zh", "ja", "th", "my"})
+"""Languages that write no spaces between words."""
+
+
 def _phrase(piece: str, language: str) -> tuple[str, list[str]]:
     """Its pattern, and the words in it."""
-    if language == "zh":
+    if language in _UNSPACED:
         words = fold(piece).split()
         return r"\s*".join(map(re.escape, words)), words
     words = [fold(word.rstrip("*")) for word in piece.split()]

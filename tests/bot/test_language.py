@@ -113,7 +113,9 @@ def test_a_message_is_read_alike_by_every_process():
     assert len(found) == 1 and b"interview" in found.pop()
 
 
-@pytest.mark.parametrize("said", ["دیگه نمی‌تونم، می‌خوام خودمو بکشم", "چطور می‌تونم برای رزیدنسی اقدام کنم؟", "آیا این آزمون را باید در ایران بدهم؟"])
+@pytest.mark.parametrize("said", [
+    "دیگه نمی‌تونم، می‌خوام خودمو بکشم", "چطور می‌تونم برای رزیدنسی اقدام کنم؟", "آیا این آزمون را باید در ایران بدهم؟",
+])  # fmt: skip
 def test_persian_is_not_taken_for_urdu(languages, said):
     assert languages.detect(said) == "en"
 

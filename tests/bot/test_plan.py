@@ -166,3 +166,37 @@ def test_an_emergency_is_seen_in_other_words_and_languages(planner, text):
 def test_what_only_sounds_like_an_emergency(planner, text):
     found = planner.plan(text).scope
     assert found is None or found.id != "emergency"
+
+
+CRIES = {
+    "am": "ዛሬ ራሴን ማጥፋት ፈልጌያለሁ", "az": "Daha dözmürəm, ölmək istəyirəm", "bg": "Провалих се отново и искам да умра.",
+    "bn": "আমি আর পারছি না, মরে যেতে চাই", "cs": "Už to nezvládám, chci umřít", "de": "Ich habe es satt und will nicht mehr leben.",
+    "el": "Απέτυχα πάλι. Θέλω να πεθάνω.", "fa": "دیگه نمی‌تونم، می‌خوام خودمو بکشم", "gu": "મારે મરી જવું છે",
+    "he": "נכשלתי שוב, אני רוצה למות", "hr": "Ne mogu više, želim umrijeti", "hu": "Nem bírom tovább, meg akarok halni",
+    "hy": "Ես ուզում եմ մեռնել", "id": "Saya gagal lagi, saya ingin mati", "it": "Ho fallito di nuovo, voglio morire",
+    "ja": "もう無理です。本当に死にたいです", "ka": "მეტი აღარ შემიძლია, სიკვდილი მინდა", "ko": "또 떨어졌어요. 정말 죽고 싶어요",
+    "ku": "Ez êdî nikarim, ez dixwazim bimirim", "ml": "എനിക്ക് മരിക്കാൻ തോന്നുന്നു", "mr": "मला आता मरायचं आहे", "my": "ကျွန်တော် သေချင်တယ်",
+    "ne": "मलाई मर्न मन लागेको छ", "nl": "Ik ben weer gezakt en wil dood", "pa": "ਮੈਂ ਮਰਨਾ ਚਾਹੁੰਦਾ ਹਾਂ",
+    "pl": "Znowu nie zdałam, chcę umrzeć", "ps": "زه مړ کېدل غواړم", "ro": "Am picat din nou și vreau să mor", "si": "මට මැරෙන්න ඕන",
+    "sq": "Nuk mundem më, dua të vdes", "sv": "Jag orkar inte mer, jag vill dö", "sw": "Nimechoka sana, nataka kufa",
+    "ta": "எனக்கு சாக வேண்டும் போல இருக்கு", "te": "నాకు చనిపోవాలని ఉంది", "th": "เหนื่อยมาก อยากตาย", "tr": "Yine kaldım, artık ölmek istiyorum",
+    "uk": "Я знову не склав, хочу померти", "vi": "Tôi lại trượt rồi, tôi muốn chết",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("said", CRIES.values(), ids=CRIES)
+def test_a_cry_for_help_is_heard_in_languages_that_are_not_understood(planner, said):
+    plan = planner.plan(said, said=said)
+    assert plan.scope is not None and plan.scope.kind == "emergency"
+
+
+@pytest.mark.parametrize("said", [
+    "Kann man von dem Gehalt in New York leben?", "Posso vivere a New York con lo stipendio?",
+    "Asistanlık başvurusu için kaç puan gerekir?", "چطور می‌توانم برای رزیدنسی اقدام کنم؟", "রেসিডেন্সির জন্য কত নম্বর লাগে?",
+    "Kiedy mogę zdawać Step 2?", "研修医になるには何点必要ですか",
+    "레지던트 지원은 언제 하나요?", "Berapa biaya ujian Step 1?", "Tôi cần bao nhiêu điểm Step 2?", "สมัคร residency ได้เมื่อไหร่",
+    "Коли можна подавати заявку?", "Wil je mij helpen met mijn visum?", "Quand puis-je commencer ?",
+])  # fmt: skip
+def test_an_ordinary_question_of_such_a_language_is_none(planner, said):
+    plan = planner.plan(said, said=said)
+    assert plan.scope is None or plan.scope.kind != "emergency"
