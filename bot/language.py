@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from bot.errors import SettingsError
-from bot.glossary import Glossary, folded, plain, tokens
+from bot.glossary import LEAST_SLIP, Glossary, folded, plain, tokens
 from bot.retrieve import english
 from bot.terms import STOP, Read, Terms, read_yaml
 
@@ -30,6 +30,10 @@ OF_A_SCRIPT = 0.2
 """Share of a message's letters from which another script than Latin decides. A Chinese character counts as two letters."""
 UNDERSTOOD = 0.4
 """Share of the words with a meaning that must be known before a message is answered."""
+COMMON = 1500
+"""How often a word stands in the texts that the list of English words was counted in, to be what a slip was meant as."""
+USUAL = 0.15
+"""Share of a, the, how … in the words of a text from which it is English, whatever the others are."""
 
 SCRIPTS = {
     "Arabic": re.compile(r"[\u0620-\u064a\u066e-\u06d3\u06fa-\u06ff]"),
@@ -119,7 +123,8 @@ class Languages:
         """`text` in English words to search with; English stays as it is."""
         code = self.detect(text, before)
         if code == "en":
-            return Understood("en", text, (), enough=True)
+            foreign = self._foreign(text)
+            return Understood("en", text, foreign, enough=not foreign)
         found = self.get(code).glossary.read(text, self._fixed, self._stays)
         all_words = found.known + len(found.unknown)
         leans = bool(before) and not found.unknown  # "¿y?" asks on
@@ -184,6 +189,25 @@ class Languages:
         found = Counter({code: sum(self.get(code).glossary.knows(w) for w in foreign) for code in codes})
         (best, most), = found.most_common(1) or [("", 0)]
         return best if 2 * most > len(foreign) else None
+
+    def _foreign(self, text: str) -> tuple[str, ...]:
+        """The words that are not English of a text that hardly has others: it is in a language that is not held, or in none. A slip in a
+        longer word is none of these."""
+        words = [part for w in tokens(plain(text)) if w[0].isalpha() for part in _JOINTS.split(w) if len(part) > 1]
+        if len(words) <= ENOUGH or sum(folded(word) in STOP for word in words) >= USUAL * len(words):
+            return ()
+        foreign = tuple(word for word in words if not self._is_english(word))
+        if 2 * len(foreign) <= len(words):
+            return ()
+        foreign = tuple(word for word in foreign if not self._slipped(word))
+        return foreign if 2 * len(foreign) > len(words) else ()
+
+    def _slipped(self, word: str) -> bool:
+        """Whether a word is a common one, or a name of the field, but for one letter."""
+        if len(word) < LEAST_SLIP or not word.isascii():
+            return False
+        near = english().known(english().edit_distance_1(word.casefold()))
+        return any(english()[each] >= COMMON or self._is_term(each) for each in near)
 
     def _is_english(self, word: str) -> bool:
         low = word.casefold()

@@ -120,6 +120,29 @@ def test_persian_is_not_taken_for_urdu(languages, said):
     assert languages.detect(said) == "en"
 
 
+@pytest.mark.parametrize("said", [
+    "Welche Punktzahl brauche ich für Step 2 CK?", "Wie kann ich mein Visum verlängern?", "Kiedy mogę zdawać Step 2?", "asdf qwer zxcv",
+    "레지던트 지원은 언제 하나요?", "রেসিডেন্সির জন্য কত নম্বর লাগে?", "Berapa biaya ujian Step 1?", "ใช้คะแนนเท่าไหร่ สมัคร residency ได้",
+    "zuff krelp ontar misgo felanti",
+])  # fmt: skip
+def test_a_language_that_is_not_held_is_not_taken_for_english(languages, said):
+    assert not languages.read(said).enough
+
+
+@pytest.mark.parametrize("said", [
+    "colordo withot residncy possibl??", "indana limted licens howlong valid", "kanas hb 2251 pased?", "progams wth no yog cutof plz",
+    "plz tel me abt usce n lors", "H-1B cap exempt hospitals", "Mayo Rochester Cleveland Clinic", "NRMP SOAP ERAS FCVS?", "OET 350",
+])  # fmt: skip
+def test_a_hurried_question_is_english(languages, said):
+    assert languages.read(said).enough
+
+
+def test_every_golden_question_is_understood(languages):
+    golden = ROOT / "tests" / "golden"
+    questions = [q.question for folder in (golden, golden / "other-words") for q in read_golden(folder)]
+    assert [q for q in questions if not languages.read(q).enough] == []
+
+
 def test_of_what_is_not_understood_nothing_is_guessed(languages):
     for text in ("ما لون السماء اليوم", "какого цвета слон у бабушки", "bhai wo gaadi ka rang neela tha kya"):
         assert not languages.read(text).enough, text
