@@ -47,7 +47,7 @@ from bot.profile import Problem, Told, contradictions, merged
 from bot.profile import shown as shown_value
 from bot.scope import Scope
 from bot.spent import Spent
-from bot.tools.choose import Call
+from bot.tools.choose import Call, Unsure
 from bot.work import Explained, Search, Work
 from bot.writing import Writing
 
@@ -246,7 +246,7 @@ class Answering(Writing):
         looked = [Looked(found, judged) for found, judged in zip(work.found, work.judged, strict=True)]
         surely = sure(looked)
         if scope := await self._meant(work, text, any(each.judged.answerable for each in looked), surely):
-            return scope
+            return None if scope.kind == "not_held" and self._lists_programs(work) else scope
         if work.plan.leaning is not None:
             return None if surely else work.plan.leaning
         ours = work.guess is not None and work.guess["in_scope"] + work.guess["not_held"] >= OURS
@@ -441,12 +441,19 @@ class Answering(Writing):
 
     # -- looking up ------------------------------------------------------------------------------------------------
 
-    def _look_up(self, work: Work) -> None:
-        """What tables know better than prose: the main values as sentences, the rest as results. What fails is left to prose."""
+    def _chosen(self, work: Work) -> tuple[list[Call], Unsure | None]:
         room = work.room
         if self._chooser is None or not room.tables or room.index.collection != self._collection or work.plan.premises:
-            return
-        calls, work.unsure = self._chooser.choose(_as_read(work), work.question.profile, room.tables, self._today())
+            return [], None
+        return self._chooser.choose(_as_read(work), work.question.profile, room.tables, self._today())
+
+    def _lists_programs(self, work: Work) -> bool:
+        """Whether the table of programs answers a message, however much it sounds like one that nobody can answer."""
+        return any(call.tool == "program_finder" and call.covers for call in self._chosen(work)[0])
+
+    def _look_up(self, work: Work) -> None:
+        """What tables know better than prose: the main values as sentences, the rest as results. What fails is left to prose."""
+        calls, work.unsure = self._chosen(work)
         for call in calls:
             try:
                 self._call(work, call)

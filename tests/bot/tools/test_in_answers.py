@@ -33,6 +33,21 @@ async def test_a_table_answers_where_it_knows_better(advisor, text, tool, argume
     assert any(step.startswith(f"tool: {tool}") for step in answer.trace.plan)
 
 
+@pytest.mark.parametrize("text", [
+    "IM programs California", "list of IM programs in NY", "pediatrics programs Texas J-1", "IMG friendly FM programs in Ohio please",
+])  # fmt: skip
+async def test_programs_that_are_named_by_field_and_place_are_listed(advisor, text):
+    answer = await ask(advisor, text)
+    assert answer.status == "answered" and [use.name for use in answer.tools] == ["program_finder"] and answer.results[0].rows
+
+
+@pytest.mark.parametrize(
+    "text", ["how many programs take J-1", "neurology programs", "Texas residency programs", "why do IM programs in Texas prefer J-1"]
+)
+async def test_programs_are_not_listed_for_less_or_for_another_question(advisor, text):
+    assert (await ask(advisor, text)).tools == []
+
+
 async def test_the_score_of_the_profile_is_used(advisor):
     answer = await ask(advisor, "what step 2 ck do non-US IMGs have in psychiatry", profile=Profile(step2ck=238))
     assert answer.tools[0].arguments["step2ck"] == 238
