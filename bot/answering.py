@@ -58,6 +58,7 @@ MOST_K = 50
 MEANT = 1000
 """Characters of a message that its kind is told from."""
 
+_LETTER = re.compile(r"\w")
 _NOTHING_NOTED = frozenset({"refused", "handoff"})
 """Status of messages that are not about an application: nothing is noted of whoever is in need, or wants what is refused."""
 
@@ -170,9 +171,8 @@ class Answering(Writing):
             return
         if work.plan.scope is None and at_home and not read.enough:
             work.steps.append(f"too little is understood: {', '.join(read.unknown[:12])}")
-            scope = await self._meant(work, text, answered=False)
-            sooner = UNSAFE - {"emergency"}  # danger may wait for more: the reply below names urgent help, too
-            if scope is None or scope.kind not in sooner and work.guess is not None and work.guess[scope.kind] < FRAGMENTS:
+            scope = await self._hardly_meant(work, text, read.language)
+            if scope is None:
                 self._frame(work, "not_understood")
                 self._frame(work, "emergency")  # whoever is in danger may have written just that
                 for event in self._ended(work, "no_answer"):
@@ -290,6 +290,16 @@ class Answering(Writing):
         if scope is None or kind != "emergency" or not answered or guess[kind] >= PLAIN:
             return scope
         return replace(scope, goes_on="all", status="answered")  # it may be a question as well: that is answered after the urgent help
+
+    async def _hardly_meant(self, work: Work, text: str, language: str) -> Scope | None:
+        """`_meant` of a message that is hardly understood; None where that is the best to say."""
+        scope = await self._meant(work, text, answered=False) if _LETTER.search(text) else None  # pictures mean too many things
+        if scope is None or scope.kind in UNSAFE and scope.kind != "emergency":
+            return scope
+        if scope.kind == "out_of_scope" and language == "en":
+            return None  # it may well be of our field, in a language that is not held
+        # Danger may wait for more: the reply that too little is understood names urgent help, too.
+        return scope if work.guess is None or work.guess[scope.kind] >= FRAGMENTS else None
 
     def _ended(self, work: Work, status: Status) -> Iterable[Event]:
         """The last events of an answer that rests on nothing looked up."""

@@ -43,6 +43,7 @@ SCRIPTS = {
     "Latin": re.compile(r"[A-Za-z\u00c0-\u024f]"),
 }
 _OTHERS = re.compile(r"\b(?:spouse|wife|husband|child|children|family|couple|parents|partner|friend|professor|doctor|graduates)\b")
+_LETTER = re.compile(r"\w")
 _JOINTS = re.compile(r"[-'’/&]")
 _KANA = re.compile(r"[\u3040-\u30ff]")
 
@@ -124,7 +125,7 @@ class Languages:
         code = self.detect(text, before)
         if code == "en":
             foreign = self._foreign(text)
-            return Understood("en", text, foreign, enough=not foreign)
+            return Understood("en", text, foreign, enough=not foreign and _LETTER.search(text) is not None)
         found = self.get(code).glossary.read(text, self._fixed, self._stays)
         all_words = found.known + len(found.unknown)
         leans = bool(before) and not found.unknown  # "¿y?" asks on

@@ -6,6 +6,7 @@ Deterministic: the patterns are data (`scope.yaml`, `premises.yaml` of the knowl
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -334,7 +335,7 @@ def readable(text: str) -> str:
     clean = "".join(c for c in text if c in "\n\t" or (c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF))
     clean = re.sub(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]", "", clean)
     clean = re.sub(r"[ \t]+", " ", clean).strip()
-    if not re.search(r"\w", clean):
+    if not re.search(r"\w", clean) and not any(unicodedata.category(c) == "So" for c in clean):  # a picture says something, too
         raise InputError("The question is empty. Write what you want to know.")
     if len(clean) > MAX_CHARACTERS:
         raise InputError(f"The question has {len(clean):,} characters; at most {MAX_CHARACTERS:,} can be read. Shorten it.")

@@ -200,3 +200,15 @@ def test_a_cry_for_help_is_heard_in_languages_that_are_not_understood(planner, s
 def test_an_ordinary_question_of_such_a_language_is_none(planner, said):
     plan = planner.plan(said, said=said)
     assert plan.scope is None or plan.scope.kind != "emergency"
+
+
+@pytest.mark.parametrize("said", ["👍", "🙏🙏", "👍🏽 🙏", "❤️", "🎉!"])
+def test_a_friendly_picture_is_thanks(planner, said):
+    plan = planner.plan(said, said=said)
+    assert plan.scope is not None and plan.scope.id == "thanks"
+
+
+@pytest.mark.parametrize("said", ["!!!", "...", "\u200b", "  ", "–"])
+def test_marks_alone_say_nothing(said):
+    with pytest.raises(InputError, match="empty"):
+        readable(said)

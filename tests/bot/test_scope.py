@@ -262,6 +262,13 @@ async def test_a_short_cry_is_answered_in_its_language(whole, text, language):
     assert answer.language == "en", "the language that was asked for goes before"
 
 
+@pytest.mark.parametrize("text", ["😭", "💊💊💊", "Wie kann ich mein Visum verlängern?", "레지던트 지원은 언제 하나요?"])
+async def test_what_is_not_understood_is_not_answered_and_urgent_help_is_named(whole, text):
+    answer = await whole.answer(Question(text=text))
+    said = [whole._prompts.say(name, answer.language) for name in ("not_understood", "emergency")]
+    assert answer.status == "no_answer" and [s.text for s in answer.sentences] == said and not answer.citations
+
+
 @pytest.mark.parametrize("text", read_yaml((GOLDEN / "scope" / "near" / "honest.yaml").read_bytes()))
 async def test_no_rule_takes_an_honest_question_for_an_unsafe_one(whole, text):
     scope = whole._planner.plan(whole._languages.read(text).english or text, [], guides=True, said=text).scope
