@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from bot.errors import SettingsError
-from bot.glossary import LEAST_SLIP, Glossary, folded, plain, tokens
+from bot.glossary import LEAST_SLIP, LONGEST_WORD, Glossary, folded, plain, tokens
 from bot.retrieve import english
 from bot.terms import STOP, Read, Terms, read_yaml
 
@@ -32,6 +32,8 @@ UNDERSTOOD = 0.4
 """Share of the words with a meaning that must be known before a message is answered."""
 COMMON = 1500
 """How often a word stands in the texts that the list of English words was counted in, to be what a slip was meant as."""
+LOOKED_AT = 60
+"""Words of a text from which it is told whether it is English at all."""
 USUAL = 0.15
 """Share of a, the, how … in the words of a text from which it is English, whatever the others are."""
 
@@ -194,7 +196,7 @@ class Languages:
     def _foreign(self, text: str) -> tuple[str, ...]:
         """The words that are not English of a text that hardly has others: it is in a language that is not held, or in none. A slip in a
         longer word is none of these."""
-        words = [part for w in tokens(plain(text)) if w[0].isalpha() for part in _JOINTS.split(w) if len(part) > 1]
+        words = [part for w in tokens(plain(text)) if w[0].isalpha() for part in _JOINTS.split(w) if len(part) > 1][:LOOKED_AT]
         if len(words) <= ENOUGH or sum(folded(word) in STOP for word in words) >= USUAL * len(words):
             return ()
         foreign = tuple(word for word in words if not self._is_english(word))
@@ -205,7 +207,7 @@ class Languages:
 
     def _slipped(self, word: str) -> bool:
         """Whether a word is a common one, or a name of the field, but for one letter."""
-        if len(word) < LEAST_SLIP or not word.isascii():
+        if not LEAST_SLIP <= len(word) <= LONGEST_WORD or not word.isascii():
             return False
         near = english().known(english().edit_distance_1(word.casefold()))
         return any(english()[each] >= COMMON or self._is_term(each) for each in near)

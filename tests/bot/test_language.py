@@ -8,6 +8,7 @@ import sys
 import pytest
 import yaml
 from jinja2 import Environment, meta
+from spellchecker import SpellChecker
 
 from bot.answer import Question, Turn
 from bot.bootstrap import open_advisor
@@ -135,6 +136,16 @@ def test_a_language_that_is_not_held_is_not_taken_for_english(languages, said):
 ])  # fmt: skip
 def test_a_hurried_question_is_english(languages, said):
     assert languages.read(said).enough
+
+
+def test_a_long_text_without_english_is_not_looked_at_for_ever(languages, monkeypatch):
+    """All spellings near a word of thousands of letters would fill the memory."""
+    made: list[str] = []
+    near = SpellChecker.edit_distance_1
+    monkeypatch.setattr(SpellChecker, "edit_distance_1", lambda self, word: (made.append(word), near(self, word))[1])
+    for text in (f"zuff krelp {'x' * 3000} ontar", "krelp ontar misgo zuffo " * 150):
+        assert not languages.read(text).enough
+    assert len(made) < 100 and max(map(len, made)) < 100
 
 
 def test_every_golden_question_is_understood(languages):
