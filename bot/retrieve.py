@@ -66,10 +66,6 @@ class Scale:
         """0 for unrelated, about 1 for the same statement; a paraphrase is some five deviations away."""
         return np.clip((np.asarray(cosine) - self.mean) / (5 * self.deviation), -0.5, 1.5)
 
-    def one(self, cosine: float) -> float:
-        """`of` a single number, in a twentieth of the time."""
-        return min(max((cosine - self.mean) / (5 * self.deviation), -0.5), 1.5)
-
 
 # Measured over 20,000 random pairs of sentences of the guides.
 SCALES = {"gte-small": Scale(0.80, 0.033), "all-MiniLM-L6-v2": Scale(0.22, 0.125)}
@@ -279,10 +275,11 @@ class Retriever:
         """The features of all candidates at once: one by one, some seventy of them took a quarter of a search."""
         index, count = self.index, len(rows)
         starts, spans = index.starts[rows], self._spans[rows]
-        cosines = index.vectors[_runs(starts, index.starts[rows + 1] - starts)] @ vector
-        at = np.cumsum(index.starts[rows + 1] - starts) - (index.starts[rows + 1] - starts)
+        lengths = index.starts[rows + 1] - starts
+        at = np.cumsum(lengths) - lengths  # where the vectors of a candidate begin among those of all
+        cosines = index.vectors[np.repeat(starts - at, lengths) + np.arange(int(lengths.sum()))] @ vector
         of_spans = _padded(cosines, at + 1, spans)
-        asked = np.sort(_padded(cosines, at + 1 + spans, index.starts[rows + 1] - starts - 1 - spans, least=2), axis=1)
+        asked = np.sort(_padded(cosines, at + 1 + spans, lengths - 1 - spans, least=2), axis=1)
         chunk = self.scale.of(cosines[at])
         span = np.where(spans > 0, self.scale.of(of_spans.max(axis=1, initial=-1.0)), 0.0)
         otherwise = (chunk + span) / 2
@@ -353,13 +350,13 @@ class Retriever:
         """Whether each sentence speaks of another state, exam, visa … than the one asked about, and not of that one."""
         asked = {kind: query.named(frozenset({kind})) for kind in (*TOLD_APART, "country")}
         asked = {kind: idents for kind, idents in asked.items() if idents}
-        guarded, of_rows_only = query.guarded, {"country"}
+        guarded = query.guarded
         if not asked and not guarded:
             return [False] * len(items)
 
         def another(item: Evidence) -> bool:
             for kind, idents in asked.items():
-                if kind not in of_rows_only or item.span.kind == "row":
+                if kind != "country" or item.span.kind == "row":
                     there = {i for i in item.span.entities if i in self.terms.entities and self.terms.entities[i].kind == kind}
                     if there and not idents & there:
                         return True
@@ -386,11 +383,6 @@ class _Scored:
     scores: np.ndarray
     features: dict[str, np.ndarray]
     spans: np.ndarray
-
-
-def _runs(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The numbers from each start on, as many as its length says, one run after the other."""
-    return np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(int(lengths.sum()))
 
 
 def _padded(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray, least: int = 0) -> np.ndarray:
