@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +41,9 @@ class Parsed:
     def _keep(self, path: Path, written: bytes) -> None:
         """Whole or not at all, also where two processes start at once."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=self._folder, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as out:
-                out.write(written)
-            os.replace(scratch, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(scratch)
-            raise
+        part = path.with_suffix(f".{secrets.token_hex(4)}")
+        part.write_bytes(written)
+        os.replace(part, path)
         for old in sorted(self._folder.iterdir(), key=lambda p: p.stat().st_mtime)[:-KEPT]:
             with contextlib.suppress(OSError):
                 old.unlink()
