@@ -39,6 +39,7 @@ from bot.errors import AdvisorError, InputError, NotFound
 from bot.field import Looked, foreign, sure
 from bot.judge import Judgement, judge
 from bot.kinds import FRAGMENTS, FROM_ANSWERED, HONEST, OURS, PLAIN, decided, in_both, says_something
+from bot.language import Understood
 from bot.memory import UTTERANCES, Memory
 from bot.messages import UNSAFE, MessageKind
 from bot.passage import Chunk, Passage
@@ -58,7 +59,6 @@ MOST_K = 50
 MEANT = 1000
 """Characters of a message that its kind is told from."""
 
-_LETTER = re.compile(r"\w")
 _NOTHING_NOTED = frozenset({"refused", "handoff"})
 """Status of messages that are not about an application: nothing is noted of whoever is in need, or wants what is refused."""
 
@@ -171,7 +171,7 @@ class Answering(Writing):
             return
         if work.plan.scope is None and at_home and not read.enough:
             work.steps.append(f"too little is understood: {', '.join(read.unknown[:12])}")
-            scope = await self._hardly_meant(work, text, read.language)
+            scope = await self._hardly_meant(work, text, read)
             if scope is None:
                 self._frame(work, "not_understood")
                 self._frame(work, "emergency")  # whoever is in danger may have written just that
@@ -291,12 +291,14 @@ class Answering(Writing):
             return scope
         return replace(scope, goes_on="all", status="answered")  # it may be a question as well: that is answered after the urgent help
 
-    async def _hardly_meant(self, work: Work, text: str, language: str) -> Scope | None:
+    async def _hardly_meant(self, work: Work, text: str, read: Understood) -> Scope | None:
         """`_meant` of a message that is hardly understood; None where that is the best to say."""
-        scope = await self._meant(work, text, answered=False) if _LETTER.search(text) else None  # pictures mean too many things
+        if read.language == "en" and not read.unknown:
+            return None  # pictures alone mean too many things
+        scope = await self._meant(work, text, answered=False)
         if scope is None or scope.kind in UNSAFE and scope.kind != "emergency":
             return scope
-        if scope.kind == "out_of_scope" and language == "en":
+        if scope.kind == "out_of_scope" and read.language == "en":
             return None  # it may well be of our field, in a language that is not held
         # Danger may wait for more: the reply that too little is understood names urgent help, too.
         return scope if work.guess is None or work.guess[scope.kind] >= FRAGMENTS else None

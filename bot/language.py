@@ -98,6 +98,7 @@ class Languages:
         self._files = {path.stem: path for path in sorted(folder.glob("*.yaml"))} if folder.is_dir() else {}
         self._data = lru_cache(maxsize=None)(self._read)
         self.get = lru_cache(maxsize=None)(self._language)
+        self._slipped = lru_cache(maxsize=20_000)(self._is_slip)  # messages of a conversation are read again with each question
         self._known: tuple[dict[str, Marks], dict[str, str]] | None = None
 
     @property
@@ -205,7 +206,7 @@ class Languages:
         foreign = tuple(word for word in foreign if not self._slipped(word))
         return foreign if 2 * len(foreign) > len(words) else ()
 
-    def _slipped(self, word: str) -> bool:
+    def _is_slip(self, word: str) -> bool:
         """Whether a word is a common one, or a name of the field, but for one letter."""
         if not LEAST_SLIP <= len(word) <= LONGEST_WORD or not word.isascii():
             return False
