@@ -23,7 +23,7 @@ F1 = 0.97
 """Of each kind at least, over messages that were learnt from."""
 HELD_OUT = {
     "held-out": (0.87, 1, 11), "held-out-inbox": (0.84, 2, 11), "held-out-abroad": (0.86, 8, 20), "held-out-second-abroad": (0.85, 5, 16),
-    "held-out-second-english": (0.89, 2, 8),
+    "held-out-second-english": (0.9, 2, 8),
 }  # fmt: skip
 """Of messages that nothing was learnt from: least mean F1 over the kinds, most emergencies missed, most unsafe ones helped."""
 STRICT = {"messages", "seen"}
