@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import snowballstemmer
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import extract
+
+from bot.terms import stemmer
 
 LEAST_STEM = 4
 LEAST_LEFT = 3  # letters that stay when a prefix or an ending goes
@@ -93,7 +94,7 @@ class Glossary:
         Raises:
             KeyError, TypeError, AttributeError, re.error: `data` is not of the expected shape.
         """
-        self._stem: Callable[[str], str] = snowballstemmer.stemmer(data["stemmer"]).stemWord if data.get("stemmer") else str
+        self._stem: Callable[[str], str] = stemmer(data["stemmer"]) if data.get("stemmer") else str
         self._spelling = [(re.compile(old), new) for old, new in data.get("spelling", ())]
         self._apart = re.compile(data["apart"], re.I) if data.get("apart") else None
         self._asks = re.compile(data["asks"], re.I) if data.get("asks") else None

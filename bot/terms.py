@@ -7,19 +7,36 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import snowballstemmer
 import yaml
 
 from bot.errors import SettingsError
 
-_STEMMER = snowballstemmer.stemmer("english")
+
+def stemmer(language: str) -> Callable[[str], str]:
+    """Stems of one language, for any thread: snowballstemmer's own keep the word they work on, and threads would change it for each other.
+
+    Raises:
+        KeyError: there is none for it.
+    """
+    made, busy = snowballstemmer.stemmer(language), threading.Lock()
+
+    def stemmed(word: str) -> str:
+        with busy:
+            return cast(str, made.stemWord(word))
+
+    return stemmed
+
+
+_STEMMED = stemmer("english")
 # Question words and glue: they carry no subject, so neither matching nor coverage counts them.
 STOP = frozenset(
     "a about above after again all also am an and any are as at be because been before being below between both "
@@ -42,7 +59,7 @@ _FOLD = str.maketrans(
 
 @lru_cache(maxsize=50_000)
 def stem(word: str) -> str:
-    return _STEMMER.stemWord(word)
+    return _STEMMED(word)
 
 
 def fold(text: str) -> str:
@@ -128,10 +145,13 @@ class Terms:
     _words_pattern: re.Pattern[str] | None
     _capitals: dict[str, str] = field(default_factory=dict)  # short forms that are names only in capitals
     _namesakes: dict[str, tuple[re.Pattern[str], str]] = field(default_factory=dict)  # states that share their name with a country
-    _cache: dict[str, str] = field(default_factory=dict)
+    canonical: Callable[[str], str] = field(init=False, repr=False, compare=False)
+    """Text, folded, with each recognised entity replaced by its one-word id ("Step two CK" -> "step2ck")."""
 
-    def canonical(self, text: str) -> str:
-        """`text` folded, with each recognised entity replaced by its one-word id ("Step two CK" -> "step2ck")."""
+    def __post_init__(self) -> None:
+        self.canonical = lru_cache(maxsize=256)(self._canonical)  # of one question it is asked four times over
+
+    def _canonical(self, text: str) -> str:
         folded = fold(self._codes(text))
         result = self._forms.replaced(folded, lambda found: self._form_ids[_squeeze(found)])
         for state, (pattern, country) in self._namesakes.items():

@@ -4,13 +4,14 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.errors import SettingsError
-from bot.terms import Forms, any_of, fold, read_terms
+from bot.terms import STOP, Forms, any_of, fold, read_terms, stemmer
 
 
 @pytest.mark.parametrize(
@@ -125,3 +126,13 @@ PHRASES = st.text("ab1é .", min_size=1, max_size=6).map(lambda text: " ".join(t
 def test_phrases_are_found_as_one_pattern_of_all_would(phrases, text):
     whole = re.compile(rf"(?<![a-z0-9])(?:{any_of(sorted(phrases, key=len, reverse=True))})(?![a-z0-9])")
     assert Forms(phrases).replaced(text, "<{}>".format) == whole.sub(lambda m: f"<{m.group()}>", text)
+
+
+def test_threads_that_stem_side_by_side_do_not_change_each_others_words():
+    """The stemmer keeps the word it works on in itself: unguarded, some got another's stem or an IndexError."""
+    words = [f"{stem}{ending}" for stem in sorted(STOP) for ending in ("ational", "fulness", "ibilities", "ing", "edly", "ousness")]
+    guarded = stemmer("english")
+    expected = [guarded(word) for word in words]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: [guarded(word) for word in words], range(12)))
+    assert all(each == expected for each in found)
