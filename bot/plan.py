@@ -132,6 +132,11 @@ class Planner:
     premises: list[Premise] = field(default_factory=list)
     owners: list[Owner] = field(default_factory=list)
 
+    def prepare(self) -> None:
+        """Compiles the rules, which else the first message does."""
+        for scope in self.scopes:
+            scope.compile()
+
     def plan(self, text: str, history: Sequence[Turn] = (), *, guides: bool = True, said: str = "") -> Plan:
         """
         Args:

@@ -15,6 +15,7 @@ from bot.disguise import readings
 from bot.errors import SettingsError
 from bot.messages import KINDS, MessageKind
 from bot.orders import gives_orders
+from bot.parsed import Parsed
 from bot.terms import Read, fold, read_yaml
 
 
@@ -31,6 +32,24 @@ class Phrase:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
+        return re.compile(self.written, re.I)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A regular expression that is compiled when it is first needed: all those of the rules take a quarter of a second."""
+
+    written: str
+
+    def search(self, text: str) -> re.Match[str] | None:
+        return self.compiled.search(text)
+
+    @cached_property
+    def compiled(self) -> re.Pattern[str]:
+        """
+        Raises:
+            re.error
+        """
         return re.compile(self.written, re.I)
 
 
@@ -60,14 +79,14 @@ class Scope:
     """
 
     id: str
-    patterns: tuple[re.Pattern[str], ...]
+    patterns: tuple[Pattern, ...]
     phrase: str
     status: str
     section: str = ""
     everywhere: bool = False  # also where other documents than the guides are asked
-    unless: re.Pattern[str] | None = None
+    unless: Pattern | None = None
     kind: MessageKind = "out_of_scope"
-    always: tuple[re.Pattern[str], ...] = ()
+    always: tuple[Pattern, ...] = ()
     disguised: bool = False  # looked for in other readings of the message, too
     orders: bool = False  # text that gives orders to a machine counts
     closing: str = ""  # the template said last
@@ -76,6 +95,15 @@ class Scope:
     goes_on: str = ""  # "rest": what else is asked is answered; "all": the message is
     phrases: Phrases = field(default_factory=Phrases)  # in other languages
     spoken: tuple[tuple[str, Phrase], ...] = ()  # those of several words, and their languages
+
+    def compile(self) -> None:
+        """All patterns, ahead of the first message.
+
+        Raises:
+            re.error
+        """
+        for pattern in (*self.patterns, *self.always, *((self.unless,) if self.unless else ())):
+            _ = pattern.compiled
 
     def matches(self, message: Reading) -> bool:
         texts = message.texts if not self.disguised else (*message.texts, *message.disguised)
@@ -125,7 +153,7 @@ def read_scopes(folder: Path, read: Read = read_yaml) -> list[Scope]:
         SettingsError: the file is not of the expected shape.
     """
     words: dict[str, str] = {}
-    scopes = []
+    scopes: list[Scope] = []
     for entry in entries(folder, "scope.yaml", read):
         try:
             if "words" in entry:
@@ -133,13 +161,25 @@ def read_scopes(folder: Path, read: Read = read_yaml) -> list[Scope]:
                     words[name] = f"(?:{_spelt_out(pattern, words)})"
             else:
                 scopes.append(_scope(entry, words))
-        except (KeyError, TypeError, AttributeError, re.error) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise SettingsError(f"The file scope.yaml cannot be read ({type(error).__name__}: {str(error)[:120]}). Correct it.") from None
+    if isinstance(read, Parsed) and scopes:
+        read.passed((folder / "data" / "scope.yaml").read_bytes(), lambda: _check(scopes))
+    else:
+        _check(scopes)
     return scopes
 
 
+def _check(scopes: Sequence[Scope]) -> None:
+    for scope in scopes:
+        try:
+            scope.compile()
+        except re.error as error:
+            raise SettingsError(f"scope.yaml: the rule '{scope.id}' has a pattern that is none ({str(error)[:120]}). Correct it.") from None
+
+
 def _scope(data: dict[str, Any], words: dict[str, str]) -> Scope:
-    always, when = (tuple(re.compile(_spelt_out(p, words), re.I) for p in data.get(name) or ()) for name in ("always", "when"))
+    always, when = (tuple(Pattern(_spelt_out(p, words)) for p in data.get(name) or ()) for name in ("always", "when"))
     says: dict[str, list[str]] = data.get("says") or {}
     said = [
         (code, phrase, pattern) for code, listed in says.items() for phrase, pattern in zip(listed, phrases({code: listed}), strict=True)
@@ -156,7 +196,7 @@ def _scope(data: dict[str, Any], words: dict[str, str]) -> Scope:
         patterns=when, phrases=Phrases(p for _, _, p in said), always=always,
         # Single words are left out: some are those of other languages, too.
         spoken=tuple((code, p) for code, phrase, p in said if " " in phrase and code != "roman"),
-        unless=re.compile(_spelt_out(unless, words), re.I) if unless else None,
+        unless=Pattern(_spelt_out(unless, words)) if unless else None,
         everywhere=bool(data.get("everywhere")), disguised=bool(data.get("disguised")), orders=bool(data.get("orders")),
         closing=str(data.get("closing", "")), nearest=bool(data.get("nearest")), yields=bool(data.get("yields")), goes_on=goes_on,
     )  # fmt: skip

@@ -61,3 +61,20 @@ def test_old_ones_go(tmp_path, monkeypatch):
     for i in range(10):
         read(f"a: {i}".encode())
     assert len(list(tmp_path.iterdir())) <= 3
+
+
+def test_what_has_passed_a_check_is_not_checked_again(tmp_path):
+    calls = []
+
+    def check(fails: bool) -> None:
+        calls.append(fails)
+        if fails:
+            raise ValueError
+
+    for _ in range(2):
+        with pytest.raises(ValueError):
+            Parsed(tmp_path).passed(b"a", lambda: check(True))
+    for _ in range(2):
+        Parsed(tmp_path).passed(b"a", lambda: check(False))
+    Parsed(tmp_path).passed(b"b", lambda: check(False))
+    assert calls == [True, True, False, False]

@@ -14,8 +14,9 @@ from bot.fit import fit_kinds
 from bot.kinds import BUCKETS, grams, read_kinds, says_something, write_kinds
 from bot.messages import KINDS, UNSAFE, measure_messages, read_messages, some_of
 from bot.owners import read_owners
+from bot.parsed import Parsed
 from bot.plan import read_planner
-from bot.scope import phrases, read_scopes
+from bot.scope import Reading, phrases, read_scopes
 from bot.settings import ROOT, read_settings
 from bot.terms import read_yaml
 
@@ -203,6 +204,21 @@ async def test_a_wrong_rule_is_refused_with_its_file(tmp_path, text):
     (tmp_path / "data" / "scope.yaml").write_text(text + "\n- {id: y, when: ['<a>'], phrase: y, status: refused}\n")
     with pytest.raises(SettingsError, match=r"scope\.yaml"):
         read_scopes(tmp_path)
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_pattern_that_is_none_is_told_at_every_start(tmp_path, again):
+    """A file that has passed is not looked at again, but one that has not must not pass for it."""
+    (tmp_path / "data").mkdir()
+    path, read = tmp_path / "data" / "scope.yaml", Parsed(tmp_path / "parsed")
+    good, bad = ("- {{id: {}, when: ['{}'], phrase: y, status: refused}}".format(*pair) for pair in (("x", "fine"), ("broken", "(")))
+    path.write_text(good)
+    for _ in range(2):
+        assert read_scopes(tmp_path, read)[0].matches(Reading("It is FINE.", ""))
+    path.write_text(bad)
+    for _ in range(1 + again):
+        with pytest.raises(SettingsError, match=r"scope\.yaml: the rule 'broken'"):
+            read_scopes(tmp_path, read)
 
 
 async def test_phrases_leave_endings_and_a_few_words_open():
