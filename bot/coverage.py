@@ -41,12 +41,9 @@ class Coverage:
         self._holders = (_turned(keywords.chunk_sets, self._terms), _turned(keywords.span_sets, self._terms))
 
     def _with(self, which: int, term: int) -> np.ndarray:
-        """Which chunks (0) or spans (1) hold a term. Nobody holds one below zero."""
-        result = np.zeros(self._sizes[which], bool)
-        if 0 <= term < self._terms:
-            starts, owners = self._holders[which]
-            result[owners[starts[term] : starts[term + 1]]] = True
-        return result
+        """Which chunks (0) or spans (1) hold a term: their numbers, each once. Nobody holds one below zero."""
+        starts, owners = self._holders[which]
+        return owners[starts[term] : starts[term + 1]] if 0 <= term < self._terms else owners[:0]
 
     def of(self, core: Mapping[str, Sequence[frozenset[int]]], weights: Mapping[str, float], names: Sequence[int] = ()) -> Covered:
         """
@@ -65,20 +62,22 @@ class Coverage:
                 share /= total
         unnamed = [np.zeros(size) for size in self._sizes]
         for which, share in enumerate(unnamed):
-            for name in names:
-                share += ~self._with(which, name)
-            share /= max(1, len(names))
+            if names:
+                for name in names:
+                    share[self._with(which, name)] -= 1
+                share += len(names)
+                share /= len(names)
         return Covered(shares[0], shares[1], held[0], unnamed[0], unnamed[1])
 
     def _held(self, which: int, sets: Sequence[frozenset[int]]) -> np.ndarray:
         result = np.zeros(self._sizes[which], bool)
         for words in sets:
             if len(words) == 1:
-                result |= self._with(which, next(iter(words)))
+                result[self._with(which, next(iter(words)))] = True
             else:
                 count = np.zeros(self._sizes[which], np.int16)
                 for word in words:
-                    count += self._with(which, word)
+                    count[self._with(which, word)] += 1
                 result |= count * 2 >= len(words)
         return result
 

@@ -22,6 +22,7 @@ from bot.embedding import Embedder
 from bot.errors import SettingsError
 from bot.inbox import Inbox
 from bot.index import load_index, stored_version
+from bot.judge import in_doubt
 from bot.kinds import Kinds, read_kinds
 from bot.language import Languages
 from bot.macros import Macros
@@ -29,7 +30,7 @@ from bot.notes import Notes
 from bot.plan import Part, Planner
 from bot.profile import ProfileReader
 from bot.prompts import Prompts
-from bot.retrieve import Found, Retriever
+from bot.retrieve import Found, Retriever, Short
 from bot.rewriter import Rewriter
 from bot.rows import TablePage, Tables
 from bot.settings import ROOT
@@ -112,7 +113,7 @@ class Parts:
             return await work.room.batch.one(search)
 
     def _search(self, room: Retriever, searches: Sequence[Search]) -> list[list[Found]]:
-        """All parts of all questions that wait, with one call to the embedder and to Chroma for those that share k and filter."""
+        """All parts of all questions that wait, those that share k and filter together."""
         groups: dict[tuple[int, int], list[tuple[int, Part]]] = {}
         for number, search in enumerate(searches):
             for part in search.parts:
@@ -120,7 +121,7 @@ class Parts:
         result: list[list[Found]] = [[] for _ in searches]
         for (k, _), members in groups.items():
             keep = searches[members[0][0]].keep
-            found = room.find([room.query(part.text, about=part.about, context=part.context) for _, part in members], k, keep)
+            found = room.find((room.query(part.text, about=part.about, context=part.context) for _, part in members), k, keep)
             for (number, _), each in zip(members, found, strict=True):
                 result[number].append(each)
         return result
@@ -143,9 +144,11 @@ class Parts:
                 index = await load_index(self.engine, self._vectors, name, self._embedder.fingerprint, self._chunker)
                 if room is not None and index.meta.get("words") != room.index.meta.get("words"):
                     await self._read_words_anew()
-                retriever = await asyncio.to_thread(Retriever, index, self._terms, self._embedder.embed, self._polarity)
+                short = Short(self._embedder.embed_short, in_doubt) if self._embedder.embed_short else None
+                retriever = await asyncio.to_thread(Retriever, index, self._terms, self._embedder.embed, self._polarity, short)
             batch: Batch[Search, list[Found]] = Batch(self._worker, lambda searches: self._search(retriever, searches))
             self._rooms[name] = room = Room(index, retriever, batch, Tables(index.table_rows, self._terms, self._weights), now)
+            asyncio.get_running_loop().run_in_executor(None, self._planner.prepare)  # not before: both are work for the interpreter
             return room
 
     async def _read_words_anew(self) -> None:

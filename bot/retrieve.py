@@ -3,6 +3,8 @@
 First stage: the nearest chunks and stored questions in Chroma, and BM25. Second stage: every candidate is scored again from exact
 vectors, sentence by sentence, together with how much of the question's idf mass it covers and whether it names what the question names.
 
+A question is embedded the short way first (`Short`), and once more by the embedder of the index where what is found leaves a doubt.
+
 Cosines of different embedders live on different scales (gte-small: unrelated sentences already at 0.75), so they are used as distances
 from the mean of unrelated pairs, in standard deviations (`Scale`).
 """
@@ -12,10 +14,12 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 from rapidfuzz.distance import OSA
@@ -34,6 +38,13 @@ RARE = 0.02
 ECHO_FROM = 0.5
 CANDIDATES = 48
 """Taken from each of Chroma and BM25; the rest of the work is on their union."""
+AGREES, ASKED_FOR_AGREEMENT = 0.96, 32
+"""Mean cosine of the vectors of the short way with the embedder's from which on it is used (0.977 over the golden questions, which it was
+not learnt from), and over how many stored questions it is taken."""
+TOGETHER = 8
+"""Queries with one call to the embedder and one to Chroma: more do not make one query cheaper, fewer leave more to be waited for."""
+
+Embed = Callable[[Sequence[str]], np.ndarray]
 
 # What a question names must be named by its evidence, too; the other kinds are only kept from being mixed up.
 STRICT = frozenset({"visa", "form", "exam", "pathway", "waiver", "system", "state", "institution", "company"})
@@ -114,10 +125,25 @@ class Found:
     dropped: float = 0.0  # score of the best sentence that was left out, because it speaks of something else by name
 
 
+@dataclass(frozen=True, slots=True)
+class Short:
+    """A quicker, less exact way to embed questions, and whether what was found with it is to be looked for again with the embedder."""
+
+    embed: Embed
+    in_doubt: Callable[[Found], bool]
+
+
 class Retriever:
     """Searches one loaded index. Pure CPU work but for Chroma; safe to call from one thread at a time."""
 
-    def __init__(self, index: Index, terms: Terms, embed: Callable[[Sequence[str]], np.ndarray], polarity: Polarity | None = None) -> None:
+    def __init__(
+        self, index: Index, terms: Terms, embed: Embed, polarity: Polarity | None = None,
+        short: Short | None = None,
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            embed: the embedder of the index. short: tried first, where it agrees with it.
+        """
         self.index = index
         self.terms = terms
         self._synonyms = polarity.synonyms if polarity else {}
@@ -125,15 +151,20 @@ class Retriever:
         self.scale = self._scale()
         self._coverage = Coverage(index.keywords)
         self._spans = np.array([len(chunk.spans) for chunk in index.chunks], np.int64)
+        self._say_not = np.array([holds_not(chunk) for chunk in index.chunks], bool)
         self._firsts = np.asarray(index.keywords.span_firsts)  # among the spans of all chunks
         self._counts, self._names = self._surface_words()
         self._by_initial: dict[str, list[str]] = {}
         for word in self._counts:
             self._by_initial.setdefault(word[0], []).append(word)
         self._asked = lru_cache(maxsize=20_000)(self._asked_words)
+        self._short = short if short is not None and self._agrees(short) else None
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="nearest")  # its thread ends when nobody refers to this retriever
         self._has_questions = any(chunk.questions for chunk in index.chunks)
         self._shares = Counter(ident for chunk in index.chunks for ident in chunk.entities)
         self._facets = lru_cache(maxsize=20_000)(lambda row: heading_entities(terms, self.index.chunks[row]))
+        self._kinds = lru_cache(maxsize=20_000)(self._kinds_of)
+        self._standing = lru_cache(maxsize=20_000)(self._standing_of)
 
     def _scale(self) -> Scale:
         name = self.index.meta["embedder"].partition("@")[0]
@@ -146,6 +177,19 @@ class Retriever:
         a, b = rng.integers(0, len(vectors), (2, 4000))
         cosines = np.einsum("ij,ij->i", vectors[a], vectors[b])[a != b]
         return Scale(float(cosines.mean()), max(float(cosines.std()), 0.01))
+
+    def _agrees(self, short: Short) -> bool:
+        """Whether a short way gives nearly the vectors of the questions that these documents answer, which the index has. It was made for
+        other documents, maybe."""
+        asked = [
+            (question, int(self.index.starts[row]) + 1 + len(chunk.spans) + n)
+            for row, chunk in enumerate(self.index.chunks) for n, question in enumerate(chunk.questions)
+        ]  # fmt: skip
+        some = asked[:: max(1, len(asked) // ASKED_FOR_AGREEMENT)][:ASKED_FOR_AGREEMENT]
+        if not some:
+            return False
+        vectors = short.embed([question for question, _ in some])
+        return float((vectors * self.index.vectors[[at for _, at in some]]).sum(1).mean()) >= AGREES
 
     def _surface_words(self) -> tuple[Counter[str], frozenset[str]]:
         """How often each word stands in the corpus, and those words that only ever stand with a capital inside a sentence: names."""
@@ -231,13 +275,41 @@ class Retriever:
 
     # -- searching -------------------------------------------------------------------------------------------------
 
-    def find(self, queries: Sequence[Query], k: int = 8, keep: Callable[[Chunk], bool] | None = None) -> list[Found]:
-        """One embedding call and one Chroma call for all queries together."""
-        if not queries:
-            return []
-        vectors = self.embed([query.text for query in queries])
-        near = self.index.snapshot.query(vectors, CANDIDATES)
-        return [self._find(query, vector, ids, k, keep) for query, vector, ids in zip(queries, vectors, near, strict=True)]
+    def find(self, queries: Iterable[Query], k: int = 8, keep: Callable[[Chunk], bool] | None = None) -> list[Found]:
+        """Of many queries, some are embedded and looked for in Chroma while others are read and scored."""
+        asked, result, doubtful = enumerate(queries), {}, deque[tuple[int, Query]]()
+
+        def following() -> _Batch | None:
+            if len(doubtful) < TOGETHER and (part := list(islice(asked, TOGETHER))):
+                return _Batch(part, self._short.embed if self._short else self.embed)
+            part = [doubtful.popleft() for _ in range(min(len(doubtful), TOGETHER))]
+            return _Batch(part, self.embed) if part else None
+
+        def scored(batch: _Batch, near: Sequence[tuple[np.ndarray, list[str]]]) -> None:
+            for (number, query), (vector, ids) in zip(batch.queries, near, strict=True):
+                result[number] = found = self._find(query, vector, ids, k, keep)
+                if self._short and batch.embed is not self.embed and self._short.in_doubt(found):
+                    doubtful.append((number, query))
+
+        batch = following()
+        while batch is not None and len(batch.queries) < TOGETHER:  # few questions: nothing to do meanwhile
+            scored(batch, self._nearest(batch))
+            batch = following()
+        nearest = self._ahead.submit(self._nearest, batch) if batch else None
+        while batch is not None and nearest is not None:
+            after = following()
+            near = nearest.result()
+            nearest = self._ahead.submit(self._nearest, after) if after else None
+            scored(batch, near)
+            batch = after or following()
+            if after is None and batch is not None:
+                nearest = self._ahead.submit(self._nearest, batch)
+        return [result[number] for number in range(len(result))]
+
+    def _nearest(self, batch: _Batch) -> list[tuple[np.ndarray, list[str]]]:
+        """The vector of each query and the entries of the index that are nearest to it: work outside of Python."""
+        vectors = batch.embed([query.text for _, query in batch.queries])
+        return list(zip(vectors, self.index.snapshot.query(vectors, CANDIDATES), strict=True))
 
     def _find(self, query: Query, vector: np.ndarray, ids: list[str], k: int, keep: Callable[[Chunk], bool] | None) -> Found:
         bm25 = self.index.keywords.scores(query.tokens)
@@ -250,11 +322,10 @@ class Retriever:
         names = [self.index.keywords.vocabulary.get(name, -1) for name in query.proper]
         covered = self._coverage.of(query.core, weights, names)
         scored = self._scored(np.array(sorted(near), np.int64), query, vector, bm25, covered)
-        chunks = self.index.chunks
-        best = np.argsort(-scored.scores, kind="stable").tolist()
-        shown = [i for i in best if not holds_not(chunks[scored.rows[i]])][:k]
-        passages = [self._passage(scored, i, rank, query, covered) for rank, i in enumerate(shown, 1)]
-        lacking = next((self._passage(scored, i, 1, query, covered) for i in best if holds_not(chunks[scored.rows[i]])), None)
+        best = np.argsort(-scored.scores, kind="stable")
+        say_not = self._say_not[np.array(scored.rows, np.int64)[best]]
+        passages = [self._passage(scored, i, rank, query, covered) for rank, i in enumerate(best[~say_not][:k].tolist(), 1)]
+        lacking = next((self._passage(scored, i, 1, query, covered) for i in best[say_not][:1].tolist()), None)
         everything = sorted((e for p in passages if not gives_orders(p.text) for e in evidence_of(p)), key=lambda e: -e.score)
         of_another = self._of_another(everything, query)
         evidence = [e for e, other in zip(everything, of_another, strict=True) if not other]
@@ -281,7 +352,8 @@ class Retriever:
         of_spans = _padded(cosines, at + 1, spans)
         asked = np.sort(_padded(cosines, at + 1 + spans, lengths - 1 - spans, least=2), axis=1)
         chunk = self.scale.of(cosines[at])
-        span = np.where(spans > 0, self.scale.of(of_spans.max(axis=1, initial=-1.0)), 0.0)
+        of_spans = self.scale.of(of_spans)
+        span = np.where(spans > 0, of_spans.max(axis=1, initial=-0.5), 0.0)
         otherwise = (chunk + span) / 2
         question, question2 = (np.where(np.isfinite(asked[:, -n]), self.scale.of(asked[:, -n]), otherwise) for n in (1, 2))
         strict, rivals = query.named(STRICT), query.named(RIVALS)
@@ -309,7 +381,7 @@ class Retriever:
         result = np.zeros(len(rows))
         for i in np.flatnonzero(question > ECHO_FROM).tolist():  # others cannot hold the same words
             asked = self._asked(int(rows[i]))
-            result[i] = max((len(query.words & words) / len(query.words | words) for words in asked), default=0.0) ** 2
+            result[i] = max((_jaccard(query.words, words) for words in asked), default=0.0) ** 2
         return result
 
     def _passage(self, scored: _Scored, i: int, rank: int, query: Query, covered: Covered) -> Passage:
@@ -317,34 +389,37 @@ class Retriever:
         details = {name: float(values[i]) for name, values in scored.features.items()} | {"score": float(scored.scores[i]) / 10}
         first, count = int(self._firsts[row]), int(self._spans[row])
         held, lacking = (shares[first : first + count].tolist() for shares in (covered.spans, covered.unnamed_by_spans))
-        cosines = self.scale.of(scored.spans[i, :count]).tolist()
-        bonus = SPAN_WEIGHTS["first_passage"] if rank == 1 else 0.0
+        cosines = scored.spans[i, :count].tolist()
+        same = SPAN_WEIGHTS["passage"] * details["score"] + (SPAN_WEIGHTS["first_passage"] if rank == 1 else 0.0)
         rivals = query.named(RIVALS)
         spans = tuple(
-            round(_squash(self._span_score(query, rivals, row, n, *values, details["score"]) + bonus, 8.5, 0.5), 4)
-            for n, values in enumerate(zip(cosines, held, lacking, strict=True))
+            round(_squash(same + standing + self._span_score(query, rivals, row, n, cosine, coverage, unnamed), 8.5, 0.5), 4)
+            for n, (standing, cosine, coverage, unnamed) in enumerate(zip(self._standing(row), cosines, held, lacking, strict=True))
         )
         score, cosine = round(_squash(scored.scores[i]), 4), round(max(details["span"], details["question"]), 4)
         return Passage(self.index.chunks[row], score, rank, spans, cosine, round(details["coverage"], 4), details)
 
+    def _standing_of(self, row: int) -> tuple[float, ...]:
+        """What the spans of a chunk score whatever is asked."""
+        return tuple(
+            SPAN_WEIGHTS["row"] * (span.kind == "row")
+            + SPAN_WEIGHTS["opening"] * (number == 0 and span.kind != "row")
+            + SPAN_WEIGHTS["second"] * (number == 1 and span.kind != "row")
+            + SPAN_WEIGHTS["advice"] * (span.facts == ("advice",))
+            for number, span in enumerate(self.index.chunks[row].spans)
+        )
+
     def _span_score(
-        self, query: Query, rivals: frozenset[str], row: int, number: int, cosine: float, coverage: float, unnamed: float, passage: float
+        self, query: Query, rivals: frozenset[str], row: int, number: int, cosine: float, coverage: float, unnamed: float
     ) -> float:  # fmt: skip
-        """Before squashing, and without the bonus of the best passage."""
+        """Of what a span says on this question, before squashing."""
         span = self.index.chunks[row].spans[number]
-        features = {
-            "cosine": cosine,
-            "coverage": coverage,
-            "passage": passage,
-            "rival": self._rival(query, rivals, span.entities),
-            "opening": float(number == 0 and span.kind != "row"),
-            "second": float(number == 1 and span.kind != "row"),
-            "row": float(span.kind == "row"),
-            "advice": float(span.facts == ("advice",)),
-            "numbers": len(query.numbers & set(_NUMBER.findall(span.said))) / len(query.numbers) if query.numbers else 0.0,
-            "proper": unnamed,
-        }
-        return sum(SPAN_WEIGHTS[name] * value for name, value in features.items())
+        score = SPAN_WEIGHTS["cosine"] * cosine + SPAN_WEIGHTS["coverage"] * coverage + SPAN_WEIGHTS["proper"] * unnamed
+        if rivals:
+            score += SPAN_WEIGHTS["rival"] * self._rival(query, rivals, span.entities)
+        if query.numbers:
+            score += SPAN_WEIGHTS["numbers"] * len(query.numbers & set(_NUMBER.findall(span.said))) / len(query.numbers)
+        return score
 
     def _of_another(self, items: Sequence[Evidence], query: Query) -> list[bool]:
         """Whether each sentence speaks of another state, exam, visa … than the one asked about, and not of that one."""
@@ -371,13 +446,23 @@ class Retriever:
         }
         if not kinds:
             return 0.0
-        there = {self.terms.entities[ident].kind for ident in present if ident in self.terms.entities}
-        return len(kinds & there) / len(kinds)
+        return len(kinds & self._kinds(present)) / len(kinds)
+
+    def _kinds_of(self, present: frozenset[str]) -> frozenset[str]:
+        return frozenset(self.terms.entities[ident].kind for ident in present if ident in self.terms.entities)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Numbered queries that are embedded together."""
+
+    queries: list[tuple[int, Query]]
+    embed: Embed
 
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """All candidates of a query: their rows in the index, scores and features, and the cosines of their spans, a row a candidate."""
+    """All candidates of a query: their rows in the index, scores and features, and how near their spans are, a row a candidate."""
 
     rows: list[int]
     scores: np.ndarray
@@ -407,6 +492,11 @@ def evidence_of(passage: Passage) -> list[Evidence]:
 def heading_entities(terms: Terms, chunk: Chunk) -> frozenset[str]:
     """What the headings name: the subject of everything below them."""
     return frozenset(ident for idents in terms.found(" \n ".join(chunk.heading)).values() for ident in idents)
+
+
+def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:
+    both = len(a & b)
+    return both / (len(a) + len(b) - both) if both else 0.0
 
 
 def _same_letters(word: str, other: str) -> bool:

@@ -7,7 +7,7 @@ from bot_day import TODAY
 
 from bot.bootstrap import open_advisor
 from bot.judge import judge
-from bot.retrieve import Retriever, _same_letters
+from bot.retrieve import Retriever, Short, _same_letters
 from bot.settings import read_settings
 from ingest.run import run
 
@@ -101,12 +101,51 @@ def test_a_state_is_only_answered_from_what_names_it(retriever):
     assert found.evidence and all("nevada" in " ".join([*e.chunk.heading, e.span.said]).lower() for e in found.evidence)
 
 
+TEXTS = [
+    "Do I need Step 3 for H-1B?", "how much is ECFMG certification", "SOAP rules", "Conrad 30 slots per state", "who won the world cup",
+    "can i match with a low step 2 score", "texas license years of training", "what is the ERAS fee in 2029", "is moonlighting allowed",
+    "do program directors look at the year of graduation", "how do I get a J-1 visa", "fee for step 1", "am i too old",
+]  # fmt: skip
+
+
 def test_searching_together_or_alone_is_the_same(retriever):
-    texts = ["Do I need Step 3 for H-1B?", "how much is ECFMG certification", "SOAP rules", "Conrad 30 slots per state"]
-    together = retriever.find([retriever.query(t) for t in texts])
-    for text, found in zip(texts, together, strict=True):
+    together = retriever.find(retriever.query(text) for text in TEXTS)
+    assert [found.query.text for found in together] == [retriever.query(text).text for text in TEXTS]
+    for text, found in zip(TEXTS, together, strict=True):
         alone = retriever.find([retriever.query(text)])[0]
-        assert [p.chunk_id for p in alone.passages[:3]] == [p.chunk_id for p in found.passages[:3]]
+        assert [(p.chunk_id, p.score) for p in alone.passages] == [(p.chunk_id, pytest.approx(p.score, abs=1e-3)) for p in found.passages]
+
+
+def scores(found):
+    return [(p.chunk_id, p.score) for p in found.passages]
+
+
+def test_what_the_short_way_leaves_in_doubt_is_looked_for_again(retriever):
+    """Whatever vectors the short way gives to these questions: in doubt it is as if there were none."""
+    queries = [retriever.query(text) for text in TEXTS]
+    stored = {question for chunk in retriever.index.chunks for question in chunk.questions}
+
+    def short(texts):
+        return retriever.embed(texts if stored.issuperset(texts) else ["the weather"] * len(texts))
+
+    def found(in_doubt):
+        return Retriever(retriever.index, retriever.terms, retriever.embed, short=Short(short, in_doubt)).find(queries)
+
+    whole = Retriever(retriever.index, retriever.terms, retriever.embed).find(queries)
+    assert [scores(each) for each in found(lambda _: True)] == [scores(each) for each in whole]
+    doubtful = {query.text for query in queries[::2]}
+    some = found(lambda each: each.query.text in doubtful)
+    assert [scores(one) == scores(other) for one, other in zip(some, whole, strict=True)] == [n % 2 == 0 for n in range(len(TEXTS))]
+
+
+def test_a_short_way_that_was_made_for_other_documents_is_not_used(retriever):
+    far = Short(lambda texts: retriever.embed(["the weather"] * len(texts)), lambda _: pytest.fail("it was used"))
+    found = Retriever(retriever.index, retriever.terms, retriever.embed, short=far).find([retriever.query(TEXTS[0])])
+    assert scores(found[0]) == scores(Retriever(retriever.index, retriever.terms, retriever.embed).find([retriever.query(TEXTS[0])])[0])
+
+
+def test_the_guides_are_searched_the_short_way(retriever):
+    assert retriever._short is not None
 
 
 async def test_a_collection_of_other_documents_is_searched_beside_the_guides(small, tmp_path):

@@ -1,0 +1,55 @@
+"""Questions -> vectors beside those of gte-small's passages, in a fifth of the time: three of its twelve layers (the first, the middle and
+the last), trained until their vectors of short texts are the ones that all twelve give (distillation of the query encoder alone: Kim et al.
+2023, "EmbedDistill"), and computed in whole numbers of eight bits, with a scale for each token and for each column of the weights
+(Dettmers et al. 2022, "LLM.int8()", section 3).
+
+Passages and their sentences are embedded by gte-small itself, once, at ingest; a question is embedded while somebody waits. The weights
+(`query_encoder.onnx`, from gte-small's, MIT licence) are made by `make distil` from the questions that the guides answer, their sentences
+and the labelled messages; golden questions and messages held out are not learnt from. Vectors of words are gte-small's own, and are read
+from its file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import onnxruntime
+
+from bot.errors import WeightsError
+
+FILE = Path(__file__).with_name("query_encoder.onnx")
+LONGEST = 128
+"""Tokens; no longer text was trained on. The embedder itself embeds what is longer."""
+
+
+class QueryEncoder:
+    def __init__(self, model: Path, options: onnxruntime.SessionOptions, weights: Path = FILE) -> None:
+        """
+        Args:
+            model: gte-small's ONNX file, which the vectors of words are read from. options: of its session.
+        Raises:
+            WeightsError: the weights are not there, or belong to another file.
+        """
+        try:
+            self._session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+            about = self._session.get_modelmeta().custom_metadata_map
+            shape = int(about["words"]), int(about["dimensions"])
+            self._words = np.memmap(model, np.float32, "r", int(about["offset"]), shape)
+            known = np.frombuffer(bytes.fromhex(about["sample"]), np.float32)
+            if not np.array_equal(self._words[:: shape[0] // 8, 0][: len(known)], known):
+                raise ValueError("other vectors of words")
+        except Exception as error:  # onnxruntime's own have no common class
+            why = f"The query encoder cannot be read, or belongs to another embedder ({type(error).__name__})."
+            raise WeightsError(f"{why} Install IMG Advisor again.") from None
+
+    def embed(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
+        """(n, dimensions) float32, rows of length 1, of the embedder's tokens of each text: at most `LONGEST`."""
+        tokens = np.zeros((len(ids), max(map(len, ids))), np.int64)
+        mask = np.zeros(tokens.shape, np.int64)
+        for i, row in enumerate(ids):
+            tokens[i, : len(row)] = row
+            mask[i, : len(row)] = 1
+        return cast(np.ndarray, self._session.run(None, {"words": self._words[tokens], "mask": mask})[0])
