@@ -41,12 +41,16 @@ _MANY = re.compile(rf"(\d+(?:\.\d+)?) ({'|'.join(_TIMES)})\b")
 
 def plain(text: str) -> str:
     """`text` in the usual characters: digits and marks as in English, nothing that cannot be seen."""
+    if text.isascii():
+        return text  # nothing of it changes, and most texts are
     text = unicodedata.normalize("NFKC", text).translate(_PUNCTUATION)
     return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text if unicodedata.category(c) != "Cf" and c != "ـ")
 
 
 def folded(word: str) -> str:
     """Small letters without accents, vowel signs of Arabic and dots under letters: people leave them out, or type them in other ways."""
+    if word.isascii():
+        return word.casefold()
     kept = []
     base = ""
     for c in unicodedata.normalize("NFD", word.casefold()):

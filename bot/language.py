@@ -172,7 +172,9 @@ class Languages:
         codes = [code for code, marks in self._marks()[0].items() if marks.script == "Latin"]
         marks = {code: self._marks()[0][code] for code in codes}
         signs = [*words, *(c for c in dict.fromkeys(text.casefold()) if any(c in m.letters for m in marks.values()))]
-        has = {sign: [c for c in codes if sign in marks[c].words | marks[c].shared | marks[c].letters] for sign in set(signs)}
+        has = {
+            sign: [c for c, m in marks.items() if sign in m.words or sign in m.shared or sign in m.letters] for sign in set(signs)
+        }  # fmt: skip
         weight = {code: sum(1 / len(has[sign]) for sign in signs if code in has[sign]) for code in codes}
         best = max(codes, key=lambda code: weight[code], default="")
         count = sum(sign in marks[best].words or sign in marks[best].letters for sign in signs) if best else 0

@@ -49,6 +49,8 @@ from bot.writer import ModelWriter
 
 log = logging.getLogger(__name__)
 
+PREPARE_AFTER_S = 1.0
+"""After an index is opened: the first question should not have to wait for what only later ones need."""
 LOOK_AGAIN_S = 1.0
 """How often at most the database is asked whether another index version is in use."""
 
@@ -148,7 +150,8 @@ class Parts:
                 retriever = await asyncio.to_thread(Retriever, index, self._terms, self._embedder.embed, self._polarity, short)
             batch: Batch[Search, list[Found]] = Batch(self._worker, lambda searches: self._search(retriever, searches))
             self._rooms[name] = room = Room(index, retriever, batch, Tables(index.table_rows, self._terms, self._weights), now)
-            asyncio.get_running_loop().run_in_executor(None, self._planner.prepare)  # not before: both are work for the interpreter
+            loop = asyncio.get_running_loop()
+            loop.call_later(PREPARE_AFTER_S, lambda: loop.run_in_executor(None, self._planner.prepare))
             return room
 
     async def _read_words_anew(self) -> None:

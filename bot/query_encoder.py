@@ -11,6 +11,7 @@ from its file.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -37,9 +38,11 @@ class QueryEncoder:
             self._session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
             about = self._session.get_modelmeta().custom_metadata_map
             shape = int(about["words"]), int(about["dimensions"])
-            self._words = np.memmap(model, np.float32, "r", int(about["offset"]), shape)
+            self._width, self._offset = 4 * shape[1], int(about["offset"])
+            # Read one by one, not mapped: pages of a file that is mapped would count as memory of this process.
+            self._file = model.open("rb", buffering=0)
             known = np.frombuffer(bytes.fromhex(about["sample"]), np.float32)
-            if not np.array_equal(self._words[:: shape[0] // 8, 0][: len(known)], known):
+            if not np.array_equal(self._vectors(range(0, shape[0], shape[0] // 8)[: len(known)])[:, 0], known):
                 raise ValueError("other vectors of words")
         except Exception as error:  # onnxruntime's own have no common class
             why = f"The query encoder cannot be read, or belongs to another embedder ({type(error).__name__})."
@@ -52,4 +55,11 @@ class QueryEncoder:
         for i, row in enumerate(ids):
             tokens[i, : len(row)] = row
             mask[i, : len(row)] = 1
-        return cast(np.ndarray, self._session.run(None, {"words": self._words[tokens], "mask": mask})[0])
+        different, places = np.unique(tokens, return_inverse=True)
+        words = self._vectors(different.tolist())[places.reshape(tokens.shape)]
+        return cast(np.ndarray, self._session.run(None, {"words": words, "mask": mask})[0])
+
+    def _vectors(self, words: Sequence[int]) -> np.ndarray:
+        """(n, dimensions), of numbers of words, from the file; any thread may read."""
+        read = b"".join(os.pread(self._file.fileno(), self._width, self._offset + word * self._width) for word in words)
+        return np.frombuffer(read, np.float32).reshape(len(words), -1)
