@@ -70,7 +70,7 @@ class OnnxEmbedder:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(str(folder / "onnx" / "model.onnx"), options, providers=["CPUExecutionProvider"])
         self.dimensions = int(self._session.get_outputs()[0].shape[-1])
-        self._queries = QueryEncoder(folder / "onnx" / "model.onnx", options) if distilled else None
+        self._queries = QueryEncoder(folder / "onnx" / "model.onnx") if distilled else None
         self.embed_short = self._embed_short if distilled else None
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:

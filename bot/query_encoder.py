@@ -27,13 +27,17 @@ LONGEST = 128
 
 
 class QueryEncoder:
-    def __init__(self, model: Path, options: onnxruntime.SessionOptions, weights: Path = FILE) -> None:
+    def __init__(self, model: Path, weights: Path = FILE) -> None:
         """
         Args:
-            model: gte-small's ONNX file, which the vectors of words are read from. options: of its session.
+            model: gte-small's ONNX file, which the vectors of words are read from.
         Raises:
             WeightsError: the weights are not there, or belong to another file.
         """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # waking a second thread for each step takes longer than its half of the step
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
             about = self._session.get_modelmeta().custom_metadata_map

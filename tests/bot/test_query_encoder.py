@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import onnxruntime
 import pytest
 
 from bot.embedding import OnnxEmbedder, open_embedder
@@ -53,11 +52,10 @@ def test_another_embedder_has_none() -> None:
 
 
 def test_weights_that_do_not_belong_together_are_refused(tmp_path, embedder: OnnxEmbedder) -> None:
-    options = onnxruntime.SessionOptions()
     gte, other = (read_settings().weights_folder / name / "onnx" / "model.onnx" for name in ("gte-small", "all-MiniLM-L6-v2"))
     open_embedder("all-MiniLM-L6-v2", read_settings().weights_folder)  # fetched where it is not there
     broken = tmp_path / "query_encoder.onnx"
     broken.write_bytes(b"not a model")
     for model, weights in ((other, None), (tmp_path / "none.onnx", None), (gte, broken), (gte, tmp_path / "none.onnx"), (gte, gte)):
         with pytest.raises(WeightsError, match="query encoder cannot be read"):
-            QueryEncoder(model, options, *([weights] if weights else []))
+            QueryEncoder(model, *([weights] if weights else []))

@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 
 from bot.embedding import OnnxEmbedder
@@ -47,7 +46,7 @@ def trained(folder: Path, epochs: int) -> QueryEncoder:
     command = [str(PYTHON), "-c", WHOLE, str(folder), str(model), str(out), str(epochs)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
-    return QueryEncoder(model, onnxruntime.SessionOptions(), out)
+    return QueryEncoder(model, out)
 
 
 @needs_torch
