@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import logging
 import time
@@ -150,9 +151,12 @@ class Parts:
                 retriever = await asyncio.to_thread(Retriever, index, self._terms, self._embedder.embed, self._polarity, short)
             batch: Batch[Search, list[Found]] = Batch(self._worker, lambda searches: self._search(retriever, searches))
             self._rooms[name] = room = Room(index, retriever, batch, Tables(index.table_rows, self._terms, self._weights), now)
-            loop = asyncio.get_running_loop()
-            loop.call_later(PREPARE_AFTER_S, lambda: loop.run_in_executor(None, self._planner.prepare))
+            asyncio.get_running_loop().call_later(PREPARE_AFTER_S, self._prepare)
             return room
+
+    def _prepare(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is being closed
+            asyncio.get_running_loop().run_in_executor(None, self._planner.prepare)
 
     async def _read_words_anew(self) -> None:
         """Word lists changed since the index before this one was made: the rooms are opened again with the new ones."""

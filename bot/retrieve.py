@@ -136,10 +136,7 @@ class Short:
 class Retriever:
     """Searches one loaded index. Pure CPU work but for Chroma; safe to call from one thread at a time."""
 
-    def __init__(
-        self, index: Index, terms: Terms, embed: Embed, polarity: Polarity | None = None,
-        short: Short | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, index: Index, terms: Terms, embed: Embed, polarity: Polarity | None = None, short: Short | None = None) -> None:
         """
         Args:
             embed: the embedder of the index. short: tried first, where it agrees with it.

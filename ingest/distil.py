@@ -1,10 +1,13 @@
 """Makes the weights of `bot.query_encoder`: `make distil`, an hour on two cores.
 
-Three steps, since the trainer's libraries (torch, onnx) are none of the server's: `texts` gathers what is learnt from, with the embedder's
+Two steps, since the trainer's libraries (torch, onnx) are none of the server's: `texts` gathers what is learnt from, with the embedder's
 own vectors; `train` learns, in the environment of sentence-transformers; both leave their results in a folder.
 
 The student begins as layers of the teacher. It learns two things at once: to have the teacher's vectors, and to give the teacher's cosines
 with what lies near a text and with anything else in the index, in standard deviations of unrelated texts (`bot.retrieve.SCALES`).
+
+The weights that come along learnt in two rounds: eight epochs of whole texts, then three of these with hurried and cut ones (`--epochs 3
+--rate 3e-4`; a round goes on from `student.npz`, which the one before leaves).
 """
 
 from __future__ import annotations

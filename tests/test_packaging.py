@@ -35,8 +35,8 @@ BY_NAME = {
     "python-multipart": "Starlette reads forms with it",
 }
 """Dependencies that no import statement names, and what loads them."""
-OPTIONAL = {"sentence-transformers", "scikit-learn", "scipy"}
-"""What an extra brings; imported only where a setting, or fitting, asks for it."""
+OPTIONAL = {"sentence-transformers", "scikit-learn", "scipy", "onnx", "torch"}
+"""What an extra brings; imported only where a setting, or the making of weights, asks for it."""
 
 
 def canonical(name: str) -> str:
