@@ -169,7 +169,7 @@ def _samples(retriever: Retriever, planner: Planner, question: GoldenQuestion) -
     if plan.scope is not None:
         return []
     wanted = question.parts or [question.expect]
-    found = retriever.find([retriever.query(p.text, about=p.about, context=p.context) for p in plan.parts], 60)
+    found = retriever.find([retriever.query(p.text, about=p.about, context=p.context) for p in plan.parts], 60, short=False)
     result = []
     for i, each in enumerate(found):
         places = set(wanted[i] if len(wanted) == len(found) else question.places)

@@ -117,14 +117,14 @@ class Parts:
 
     def _search(self, room: Retriever, searches: Sequence[Search]) -> list[list[Found]]:
         """All parts of all questions that wait, those that share k and filter together."""
-        groups: dict[tuple[int, int], list[tuple[int, Part]]] = {}
+        groups: dict[tuple[int, int, bool], list[tuple[int, Part]]] = {}
         for number, search in enumerate(searches):
             for part in search.parts:
-                groups.setdefault((search.k, id(search.keep)), []).append((number, part))
+                groups.setdefault((search.k, id(search.keep), search.short), []).append((number, part))
         result: list[list[Found]] = [[] for _ in searches]
-        for (k, _), members in groups.items():
+        for (k, _, short), members in groups.items():
             keep = searches[members[0][0]].keep
-            found = room.find((room.query(part.text, about=part.about, context=part.context) for _, part in members), k, keep)
+            found = room.find((room.query(part.text, about=part.about, context=part.context) for _, part in members), k, keep, short=short)
             for (number, _), each in zip(members, found, strict=True):
                 result[number].append(each)
         return result

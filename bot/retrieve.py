@@ -3,7 +3,7 @@
 First stage: the nearest chunks and stored questions in Chroma, and BM25. Second stage: every candidate is scored again from exact
 vectors, sentence by sentence, together with how much of the question's idf mass it covers and whether it names what the question names.
 
-A question is embedded the short way first (`Short`), and once more by the embedder of the index where what is found leaves a doubt.
+A search is embedded the short way first (`Short`), an answer never; and once more by the embedder of the index where what is found leaves a doubt.
 
 Cosines of different embedders live on different scales (gte-small: unrelated sentences already at 0.75), so they are used as distances
 from the mean of unrelated pairs, in standard deviations (`Scale`).
@@ -273,13 +273,15 @@ class Retriever:
 
     # -- searching -------------------------------------------------------------------------------------------------
 
-    def find(self, queries: Iterable[Query], k: int = 8, keep: Callable[[Chunk], bool] | None = None) -> list[Found]:
+    def find(
+        self, queries: Iterable[Query], k: int = 8, keep: Callable[[Chunk], bool] | None = None, *, short: bool = True
+    ) -> list[Found]:  # fmt: skip
         """Of many queries, some are embedded and looked for in Chroma while others are read and scored."""
         asked, result, doubtful = enumerate(queries), {}, deque[tuple[int, Query]]()
 
         def following() -> _Batch | None:
             if len(doubtful) < TOGETHER and (part := list(islice(asked, TOGETHER))):
-                return _Batch(part, self._short.embed if self._short else self.embed)
+                return _Batch(part, self._short.embed if self._short and short else self.embed)
             part = [doubtful.popleft() for _ in range(min(len(doubtful), TOGETHER))]
             return _Batch(part, self.embed) if part else None
 

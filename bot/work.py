@@ -77,6 +77,7 @@ class Search:
     parts: tuple[Part, ...]
     k: int = 8
     keep: Callable[[Chunk], bool] | None = None
+    short: bool = False  # whether the short way to embed a question is tried first: only where no answer rests on it
 
 
 @dataclass(frozen=True, slots=True)
