@@ -3,7 +3,8 @@
 First stage: the nearest chunks and stored questions in Chroma, and BM25. Second stage: every candidate is scored again from exact
 vectors, sentence by sentence, together with how much of the question's idf mass it covers and whether it names what the question names.
 
-A search is embedded the short way first (`Short`), an answer never; and once more by the embedder of the index where what is found leaves a doubt.
+A search is embedded the short way first (`Short`), an answer never; and once more by the embedder of the index where what is found leaves a
+doubt.
 
 Cosines of different embedders live on different scales (gte-small: unrelated sentences already at 0.75), so they are used as distances
 from the mean of unrelated pairs, in standard deviations (`Scale`).
