@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from bot.errors import SettingsError
-from bot.query_encoder import LONGEST, QueryEncoder
+from bot.query_encoder import LONGEST, QueryEncoder, padded
 from bot.weights import KNOWN, Progress, locate
 
 if TYPE_CHECKING:
@@ -70,8 +71,7 @@ class OnnxEmbedder:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(str(folder / "onnx" / "model.onnx"), options, providers=["CPUExecutionProvider"])
         self.dimensions = int(self._session.get_outputs()[0].shape[-1])
-        self._queries = QueryEncoder(folder / "onnx" / "model.onnx") if distilled else None
-        self.embed_short = self._embed_short if distilled else None
+        self.embed_short = partial(self._embed_short, QueryEncoder(folder / "onnx" / "model.onnx")) if distilled else None
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         result = np.empty((len(texts), self.dimensions), np.float32)
@@ -84,22 +84,18 @@ class OnnxEmbedder:
         """Of each text, as the model is given them."""
         return [self._tokenizer.encode(text).ids for text in texts]  # for a few short texts threads would cost more
 
-    def _embed_short(self, texts: Sequence[str]) -> np.ndarray:
+    def _embed_short(self, queries: QueryEncoder, texts: Sequence[str]) -> np.ndarray:
         ids = self.tokens(texts)
-        if self._queries is None or not ids or max(map(len, ids)) > LONGEST:
-            return self.embed(texts)
         result = np.empty((len(ids), self.dimensions), np.float32)
-        for batch in _batches([len(row) for row in ids], self.batch_tokens, self.batch_waste):
-            result[batch] = self._queries.embed([ids[i] for i in batch])
+        short, long = ([i for i, row in enumerate(ids) if (len(row) > LONGEST) == so] for so in (False, True))
+        for numbers, run in ((short, queries.embed), (long, self._run)):
+            for batch in _batches([len(ids[i]) for i in numbers], self.batch_tokens, self.batch_waste):
+                some = [numbers[i] for i in batch]
+                result[some] = run([ids[i] for i in some])
         return result
 
     def _run(self, ids: list[list[int]]) -> np.ndarray:
-        width = max(len(row) for row in ids)
-        tokens = np.zeros((len(ids), width), np.int64)
-        mask = np.zeros((len(ids), width), np.int64)
-        for i, row in enumerate(ids):
-            tokens[i, : len(row)] = row
-            mask[i, : len(row)] = 1
+        tokens, mask = padded(ids)
         hidden = self._session.run(None, {"input_ids": tokens, "attention_mask": mask, "token_type_ids": np.zeros_like(tokens)})[0]
         weights = mask[:, :, None].astype(np.float32)
         vectors = (hidden * weights).sum(1) / weights.sum(1)

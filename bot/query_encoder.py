@@ -26,6 +26,16 @@ LONGEST = 128
 """Tokens; no longer text was trained on. The embedder itself embeds what is longer."""
 
 
+def padded(ids: Sequence[Sequence[int] | np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """(texts, longest) int64: the tokens of each text, zeros after them, and 1 where there is one."""
+    tokens = np.zeros((len(ids), max(map(len, ids))), np.int64)
+    mask = np.zeros(tokens.shape, np.int64)
+    for i, row in enumerate(ids):
+        tokens[i, : len(row)] = row
+        mask[i, : len(row)] = 1
+    return tokens, mask
+
+
 class QueryEncoder:
     def __init__(self, model: Path, weights: Path = FILE) -> None:
         """
@@ -54,11 +64,7 @@ class QueryEncoder:
 
     def embed(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
         """(n, dimensions) float32, rows of length 1, of the embedder's tokens of each text: at most `LONGEST`."""
-        tokens = np.zeros((len(ids), max(map(len, ids))), np.int64)
-        mask = np.zeros(tokens.shape, np.int64)
-        for i, row in enumerate(ids):
-            tokens[i, : len(row)] = row
-            mask[i, : len(row)] = 1
+        tokens, mask = padded(ids)
         different, places = np.unique(tokens, return_inverse=True)
         words = self._vectors(different.tolist())[places.reshape(tokens.shape)]
         return cast(np.ndarray, self._session.run(None, {"words": words, "mask": mask})[0])

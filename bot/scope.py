@@ -20,22 +20,6 @@ from bot.terms import Read, fold, read_yaml
 
 
 @dataclass(frozen=True)
-class Phrase:
-    """A plain phrase, found as its pattern is. That is only compiled for a text that has all its words: of a thousand phrases hardly any is
-    asked of a message, and compiling them all would take longer than all else of reading the rules."""
-
-    words: tuple[str, ...]
-    written: str
-
-    def search(self, text: str) -> re.Match[str] | None:
-        return self._pattern.search(text) if all(word in text for word in self.words) else None
-
-    @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        return re.compile(self.written, re.I)
-
-
-@dataclass(frozen=True)
 class Pattern:
     """A regular expression that is compiled when it is first needed: all those of the rules take a quarter of a second."""
 
@@ -51,6 +35,16 @@ class Pattern:
             re.error
         """
         return re.compile(self.written, re.I)
+
+
+@dataclass(frozen=True)
+class Phrase(Pattern):
+    """A plain phrase, only asked of a text that has all its words: of a thousand phrases that is hardly any."""
+
+    words: tuple[str, ...]
+
+    def search(self, text: str) -> re.Match[str] | None:
+        return super().search(text) if all(word in text for word in self.words) else None
 
 
 class Phrases:
@@ -224,7 +218,7 @@ def phrases(says: dict[str, list[str]]) -> Iterator[Phrase]:
             words = tuple(word for _, words in pieces for word in words)
             if not all(words) or not words:
                 raise SettingsError(f"scope.yaml: the phrase '{phrase}' ({language}) lacks a word. Write one, or remove the phrase.")
-            yield Phrase(words, written)
+            yield Phrase(written, words)
 
 
 _UNSPACED = frozenset({"zh", "ja", "th", "my"})

@@ -158,6 +158,7 @@ def train(folder: Path, model: Path, out: Path, epochs: float = EPOCHS, rate: fl
     import torch
     from rich.progress import Progress
 
+    from bot.query_encoder import padded
     from bot.retrieve import SCALES
 
     torch.manual_seed(0)
@@ -183,8 +184,8 @@ def train(folder: Path, model: Path, out: Path, epochs: float = EPOCHS, rate: fl
             batch = next(batches)
             some = [near[i][torch.randint(0, NEAR, (8,))] for i in batch]
             asked = index[torch.unique(torch.cat([*some, torch.randint(0, len(index), (256,))]))]
-            tokens, mask = _padded([ids[i] for i in batch])
-            error = net(torch.tensor(tokens), torch.tensor(mask)) - vectors[batch]
+            tokens, mask = map(torch.tensor, padded([ids[i] for i in batch]))
+            error = net(tokens, mask.bool()) - vectors[batch]
             loss = ((error @ asked.T / deviation) ** 2).mean() + 4 * (error**2).sum(1).mean()
             optimizer.zero_grad()
             loss.backward()
@@ -205,14 +206,6 @@ def _batches(lengths: Sequence[int], rng: np.random.Generator) -> Iterator[list[
             some = sorted(order[at : at + BATCH * 40].tolist(), key=lambda i: lengths[i])
             parts = [some[i : i + BATCH] for i in range(0, len(some), BATCH)]
             yield from (parts[i] for i in rng.permutation(len(parts)))
-
-
-def _padded(ids: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    tokens = np.zeros((len(ids), max(map(len, ids))), np.int64)
-    mask = np.zeros(tokens.shape, bool)
-    for i, row in enumerate(ids):
-        tokens[i, : len(row)], mask[i, : len(row)] = row, True
-    return tokens, mask
 
 
 def written(state: dict[str, np.ndarray], words: np.ndarray, offset: int) -> bytes:
