@@ -6,20 +6,19 @@ torch lives in an environment of its own (.venv-st, `make install-st`), so that 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from torch_side import PYTHON, needs_torch
 
 from bot.embedding import open_embedder
 from bot.golden import read_golden
 from bot.sentences import split
 from bot.settings import ROOT, read_settings
 
-PYTHON = ROOT / ".venv-st" / "bin" / "python"
 QUESTIONS, SENTENCES = 100, 300
 OTHER_SIDE = """
 import json, sys
@@ -37,8 +36,7 @@ json.dump({
 }, sys.stdout)
 """
 
-if not PYTHON.exists() and not os.environ.get("CI"):  # where a change is judged, a missing install is a failure
-    pytest.skip("sentence-transformers is not installed: make install-st", allow_module_level=True)
+pytestmark = needs_torch
 
 
 @pytest.fixture(scope="module")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from torch_side import PYTHON, needs_torch
 
 from bot.embedding import OnnxEmbedder
 from bot.query_encoder import QueryEncoder
 from bot.settings import ROOT, read_settings
 from ingest.distil import cut, hurried
 
-PYTHON = ROOT / ".venv-st" / "bin" / "python"
-needs_torch = pytest.mark.skipif(not PYTHON.exists() and not os.environ.get("CI"), reason="torch is not installed: make install-st")
 TEXTS = [
     "Do I need Step 3 for an H-1B visa?",
     "How much does ECFMG certification cost, and who pays?",
