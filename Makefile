@@ -22,7 +22,7 @@ FETCH := from bot.embedding import open_embedder; from bot.settings import read_
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test lint bench bench-widget bench-slack bench-console eval eval-model fit distil check weights debian install install-dev install-st constraints wheel clean
+.PHONY: help run test lint bench bench-widget bench-slack bench-console eval eval-model fit distil tune check weights debian install install-dev install-st constraints wheel clean
 
 help:
 	@echo 'make run [PORT=8000]  install, build the index, serve; prints the address'
@@ -33,6 +33,7 @@ help:
 	@echo 'make eval-model       a small chat model on this machine, through the whole path (fetches 500 MB)'
 	@echo 'make fit              the same, and fit ranking and refusal to the golden set'
 	@echo 'make distil           the weights that questions are embedded with, anew (an hour)'
+	@echo 'make tune             the weights that tell kinds of messages apart, anew (an hour)'
 	@echo 'make bench            speed and quality beside the stock recipe'
 	@echo 'make bench-widget     what the widget costs the page it is on'
 	@echo 'make bench-slack      how soon events of Slack are acknowledged, and whether each is answered once'
@@ -133,6 +134,12 @@ fit: .venv/.dev weights
 distil: .venv/.dev .venv-st/.st weights
 	@$(BIN)/python -m ingest.distil texts reports/distil
 	@exec $(ST)/python -m ingest.distil train reports/distil $(ARGS)
+
+tune: .venv/.dev .venv-st/.st weights
+	@$(BIN)/python -m ingest.tune texts reports/tune
+	@$(ST)/python -m ingest.tune train reports/tune --layers 12 --epochs 3
+	@$(ST)/python -m ingest.tune train reports/tune $(ARGS)
+	@$(BIN)/img-advisor eval --fit
 
 bench: .venv/.dev .venv-st/.st weights
 	@exec $(BIN)/python -m tests.bench $(ARGS)

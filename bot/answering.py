@@ -38,7 +38,7 @@ from bot.compose import Draft
 from bot.errors import AdvisorError, InputError, NotFound
 from bot.field import Looked, foreign, sure
 from bot.judge import Judgement, judge
-from bot.kinds import FRAGMENTS, FROM_ANSWERED, HONEST, OURS, PLAIN, decided, in_both, says_something
+from bot.kinds import FRAGMENTS, FROM_ANSWERED, HONEST, OURS, PLAIN, Kinds, decided, in_both, says_something
 from bot.language import Understood
 from bot.memory import UTTERANCES, Memory
 from bot.messages import UNSAFE, MessageKind
@@ -274,9 +274,13 @@ class Answering(Writing):
             return None
         if work.guess is None:
             said, meant = work.question.text[:MEANT], text[:MEANT]
-            vector, spoken = await self._worker.run(lambda: (self._embedder.embed([meant])[0], self._universal.embed([said])[0]))
-            work.guess = kinds.guess(vector, spoken, in_both(said, meant))
+            work.guess = await self._worker.run(self._guess, kinds, said, meant)
         return work.guess
+
+    def _guess(self, kinds: Kinds, said: str, meant: str) -> dict[MessageKind, float]:
+        tell = self._embedder.embed_kinds
+        trained = tell([meant])[0] if tell and kinds.tuned else None
+        return kinds.guess(self._embedder.embed([meant])[0], self._universal.embed([said])[0], in_both(said, meant), trained)
 
     async def _meant(self, work: Work, text: str, answered: bool, surely: bool = False) -> Scope | None:
         guess = await self._guessed(work, text)

@@ -40,10 +40,13 @@ def _encoders(settings: Settings, progress: Progress | None) -> tuple[Embedder, 
     return embedder, UniversalEncoder(folder)
 
 
-def _begun(universal: UniversalEncoder) -> None:
-    """Reads its weights while the index is read. What is wrong with them is told where the first text needs them."""
+def _begun(embedder: Embedder, universal: UniversalEncoder) -> None:
+    """Reads the weights that tell kinds of messages while the index is read. What is wrong with them is told where the first text needs
+    them."""
     with contextlib.suppress(WeightsError):
         universal.read()
+        if embedder.embed_kinds:
+            embedder.embed_kinds(["Hello"])
 
 
 def open_accounts(engine: AsyncEngine, settings: Settings) -> Accounts:
@@ -86,7 +89,7 @@ async def open_advisor(
     except BaseException:
         await engine.dispose()
         raise
-    asyncio.get_running_loop().run_in_executor(None, _begun, universal)
+    asyncio.get_running_loop().run_in_executor(None, _begun, embedder, universal)
     translator = Translator(model, prompts, words.languages, words.terms, settings.model_timeout_s) if model else None
     return Advisor(
         engine=engine,

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from bot.errors import SettingsError
-from bot.query_encoder import LONGEST, QueryEncoder, padded
+from bot.query_encoder import KINDS, LONGEST, QueryEncoder, padded
 from bot.weights import KNOWN, Progress, locate
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class Embedder(Protocol):
     max_tokens: int
     embed_short: Callable[[Sequence[str]], np.ndarray] | None
     """Nearly the vectors of `embed`, for questions, in a fraction of the time; None where there is no such way."""
+    embed_kinds: Callable[[Sequence[str]], np.ndarray] | None
+    """Vectors that tell what kind of message a text is (`bot.kinds`); None where no encoder was trained for it."""
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """(n, dimensions) float32, rows of length 1."""
@@ -71,7 +73,9 @@ class OnnxEmbedder:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(str(folder / "onnx" / "model.onnx"), options, providers=["CPUExecutionProvider"])
         self.dimensions = int(self._session.get_outputs()[0].shape[-1])
-        self.embed_short = partial(self._embed_short, QueryEncoder(folder / "onnx" / "model.onnx")) if distilled else None
+        self._model = folder / "onnx" / "model.onnx"
+        self.embed_short = partial(self._embed_short, QueryEncoder(self._model)) if distilled else None
+        self.embed_kinds = self._embed_kinds if distilled and KINDS.is_file() else None
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         result = np.empty((len(texts), self.dimensions), np.float32)
@@ -92,6 +96,17 @@ class OnnxEmbedder:
             for batch in _batches([len(ids[i]) for i in numbers], self.batch_tokens, self.batch_waste):
                 some = [numbers[i] for i in batch]
                 result[some] = run([ids[i] for i in some])
+        return result
+
+    @cached_property
+    def _kind_encoder(self) -> QueryEncoder:
+        return QueryEncoder(self._model, KINDS)  # a tenth of a second, which a start need not wait for
+
+    def _embed_kinds(self, texts: Sequence[str]) -> np.ndarray:
+        ids = [row[:LONGEST] for row in self.tokens(texts)]  # what somebody wants is said by then
+        result = np.empty((len(ids), self.dimensions), np.float32)
+        for batch in _batches([len(row) for row in ids], self.batch_tokens, self.batch_waste):
+            result[batch] = self._kind_encoder.embed([ids[i] for i in batch])
         return result
 
     def _run(self, ids: list[list[int]]) -> np.ndarray:
@@ -122,7 +137,7 @@ def _batches(lengths: Sequence[int], most: int, waste: int) -> list[list[int]]:
 class SentenceTransformersEmbedder:
     """Any sentence-transformers model, by name or folder; runs on the GPU where there is one."""
 
-    embed_short = None
+    embed_short = embed_kinds = None
 
     def __init__(self, name: str, *, offline: bool = False) -> None:
         try:

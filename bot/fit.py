@@ -32,7 +32,7 @@ UNANSWERABLE_WEIGHT = 2.0
 RIDGE = 0.001
 STORED, STORED_WEIGHT = 8000, 0.35
 """Golden and stored questions that kinds of messages are fitted on beside the labelled ones, and what each weighs."""
-DANGER_ABROAD = 0.25
+DANGER_ABROAD = 0.5
 """What messages of people in danger weigh in other languages, where few others are labelled: else a language itself is taken for danger."""
 NEVER = -30.0
 """The bias of a kind that nothing was an example of."""

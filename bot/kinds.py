@@ -1,9 +1,12 @@
-"""What a message is by its meaning and wording, where no rule has its words: multinomial logistic regression on its sentence embeddings and
-on the letters and words it is written with.
+"""What a message is by its meaning and wording, where no rule has its words. Two classifiers are asked, and the mean of their log
+probabilities counts (a logarithmic opinion pool: Genest & Zidek 1986, "Combining Probability Distributions"):
 
-The weights are data (`kinds.npz`), made by `make fit` from the labelled messages that are not held out, the golden questions and the
-stored questions of the guides. They belong to one embedder; with another one only the rules decide. That embedding is of the message as it
-is understood in English. The other (`bot.universal`) is of what was written, in any language, and so are the grams, besides.
+* multinomial logistic regression on its sentence embeddings and on the letters and words it is written with. The weights are data
+  (`kinds.npz`), made by `make fit` from the labelled messages that are not held out, the golden questions and the stored questions of the
+  guides. They belong to one embedder; with another one only the rules decide. That embedding is of the message as it is understood in
+  English. The other (`bot.universal`) is of what was written, in any language, and so are the grams, besides.
+* the first layers of the embedder, trained on to tell kinds apart (`kind_encoder.onnx`, and `tuned.npz` what its vectors say), made by
+  `make tune` from the same texts. Where it is not there, the regression is asked alone.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -21,11 +25,15 @@ from bot.messages import KINDS, MessageKind
 from bot.terms import fold
 
 FILE = Path(__file__).with_name("kinds.npz")
+TUNED = Path(__file__).with_name("tuned.npz")
 BUCKETS = 1 << 14
 """That grams are hashed into (feature hashing: Weinberger et al. 2009); a power of two."""
 LETTERS = range(2, 6)
 GRAMS, MEANING, SPOKEN = 12.0, 0.5, 0.22
 """How much the parts weigh: length of the vector of grams, and standard deviation of a dimension of the embeddings."""
+TUNED_SHARE, TUNED_SHARE_ABROAD, SHARPER = 0.6, 0.35, 1.3
+"""How much the trained encoder's log probabilities count beside the regression's, of messages in English and of those that it is given only
+as far as they are understood in English; and what their mean is multiplied by: a mean is less sure than two that agree."""
 
 FROM: dict[MessageKind, float] = {
     "emergency": 0.25, "fraud": 0.5, "exam_recall": 0.25, "personal_data": 0.35, "steering": 0.35, "legal": 0.35, "medical": 0.4,
@@ -51,6 +59,9 @@ OURS = 0.6
 """From here on a message is of our field, whatever little was found for it."""
 
 SOME = 4
+BOTH = " || "
+"""Between what was said and what of it is understood in English (`in_both`)."""
+_DANGER = KINDS.index("emergency")
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff]")  # Thai, Lao, Burmese, Japanese, Chinese
 _SPACE, _TOKEN = re.compile(r"\s+"), re.compile(r"\w\w+")
 
@@ -80,6 +91,15 @@ def grams(said: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @dataclass(frozen=True, slots=True)
+class Tuned:
+    """What the vectors of the trained encoder say."""
+
+    bias: np.ndarray  # of the kinds
+    meaning: np.ndarray  # kinds x dimensions of the trained encoder
+    spoken: np.ndarray  # kinds x dimensions of `bot.universal`
+
+
+@dataclass(frozen=True, slots=True)
 class Kinds:
     embedder: str
     bias: np.ndarray  # of the kinds
@@ -87,20 +107,41 @@ class Kinds:
     spoken: np.ndarray  # kinds x dimensions of `bot.universal`
     grams: np.ndarray  # kinds x buckets
     rarity: np.ndarray  # of the buckets: inverse document frequency
+    tuned: Tuned | None = None  # None: the regression alone
 
-    def guess(self, vector: np.ndarray, spoken: np.ndarray, said: str) -> dict[MessageKind, float]:
+    def guess(self, vector: np.ndarray, spoken: np.ndarray, said: str, trained: np.ndarray | None = None) -> dict[MessageKind, float]:
         """How likely a message is of each kind; they add up to one.
 
         Args:
-            vector: of what it says in English. spoken: of what was written. said: `in_both` of it.
+            vector: of what it says in English. spoken: of what was written. said: `in_both` of it. trained: the trained encoder's vector of
+            what it says in English; None: the regression is asked alone.
         """
         buckets, values = grams(said)
         values = values * self.rarity[buckets]
         length = float(np.linalg.norm(values)) or 1.0
         scores = self.bias + self.meaning @ vector + self.spoken @ spoken
         scores = scores + self.grams[:, buckets].astype(np.float32) @ (values * (GRAMS / length))
-        chances = np.exp(scores - scores.max())
-        return {kind: round(float(p), 4) for kind, p in zip(KINDS, chances / chances.sum(), strict=True)}
+        alone = _log_chances(scores)
+        if self.tuned is None or trained is None:
+            return _named(np.exp(alone))
+        second = _log_chances(self.tuned.bias + self.tuned.meaning @ trained + self.tuned.spoken @ spoken)
+        abroad = BOTH in said
+        share = TUNED_SHARE_ABROAD if abroad else TUNED_SHARE
+        chances = np.exp(_log_chances(SHARPER * ((1 - share) * alone + share * second)))
+        if abroad and alone[_DANGER] > np.log(chances[_DANGER]):  # danger is heard by the one that reads what was written
+            danger = float(np.exp(alone[_DANGER]))
+            chances *= (1 - danger) / max(1 - float(chances[_DANGER]), 1e-9)
+            chances[_DANGER] = danger
+        return _named(chances)
+
+
+def _named(chances: np.ndarray) -> dict[MessageKind, float]:
+    return {kind: round(float(p), 4) for kind, p in zip(KINDS, chances, strict=True)}
+
+
+def _log_chances(scores: np.ndarray) -> np.ndarray:
+    scores = scores - scores.max()
+    return cast(np.ndarray, scores - np.log(np.exp(scores).sum()))
 
 
 def says_something(said: str) -> bool:
@@ -111,7 +152,7 @@ def says_something(said: str) -> bool:
 
 def in_both(said: str, english: str) -> str:
     """What grams are taken from: a message, and how it was understood where that is not the same."""
-    return said if not english or english == said else f"{said} || {english}"
+    return said if not english or english == said else f"{said}{BOTH}{english}"
 
 
 def decided(guess: dict[MessageKind, float], *, answered: bool, surely: bool = False) -> MessageKind | None:
@@ -136,7 +177,11 @@ def read_kinds(path: Path = FILE) -> Kinds | None:
     if not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as data:
-        return Kinds(str(data["embedder"]), *(data[name] for name in ("bias", "meaning", "spoken", "grams", "rarity")))
+        kinds = Kinds(str(data["embedder"]), *(data[name] for name in ("bias", "meaning", "spoken", "grams", "rarity")))
+    if not (beside := path.with_name(TUNED.name)).is_file():
+        return kinds
+    with np.load(beside, allow_pickle=False) as data:
+        return replace(kinds, tuned=Tuned(*(data[name].astype(np.float32) for name in ("bias", "meaning", "spoken"))))
 
 
 def write_kinds(kinds: Kinds, path: Path = FILE) -> None:

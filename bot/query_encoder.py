@@ -7,6 +7,8 @@ Passages and their sentences are embedded by gte-small itself, once, at ingest; 
 (`query_encoder.onnx`, from gte-small's, MIT licence) are made by `make distil` from the questions that the guides answer, their sentences
 and the labelled messages; golden questions and messages held out are not learnt from. Vectors of words are gte-small's own, and are read
 from its file.
+
+The encoder that tells kinds of messages apart (`bot.kinds`) is of the same make: the first layers of gte-small, trained on (`make tune`).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import onnxruntime
 from bot.errors import WeightsError
 
 FILE = Path(__file__).with_name("query_encoder.onnx")
+KINDS = Path(__file__).with_name("kind_encoder.onnx")
 LONGEST = 128
 """Tokens; no longer text was trained on. The embedder itself embeds what is longer."""
 

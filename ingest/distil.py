@@ -177,11 +177,11 @@ def train(folder: Path, model: Path, out: Path, epochs: float = EPOCHS, rate: fl
     optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps + 1, pct_start=0.08)
     deviation = SCALES["gte-small"].deviation
-    batches = _batches([len(row) for row in ids], rng)
+    some_texts = batches([len(row) for row in ids], rng, BATCH)
     with Progress() as progress:
         task = progress.add_task("Training", total=steps)
         for _ in range(steps):
-            batch = next(batches)
+            batch = next(some_texts)
             some = [near[i][torch.randint(0, NEAR, (8,))] for i in batch]
             asked = index[torch.unique(torch.cat([*some, torch.randint(0, len(index), (256,))]))]
             tokens, mask = map(torch.tensor, padded([ids[i] for i in batch]))
@@ -198,13 +198,13 @@ def train(folder: Path, model: Path, out: Path, epochs: float = EPOCHS, rate: fl
     out.write_bytes(written(state, weights[WORDS], offset))
 
 
-def _batches(lengths: Sequence[int], rng: np.random.Generator) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int], rng: np.random.Generator, size: int) -> Iterator[list[int]]:
     """Texts of about one length together, in random order, without end."""
     while True:
         order = rng.permutation(len(lengths))
-        for at in range(0, len(order), BATCH * 40):
-            some = sorted(order[at : at + BATCH * 40].tolist(), key=lambda i: lengths[i])
-            parts = [some[i : i + BATCH] for i in range(0, len(some), BATCH)]
+        for at in range(0, len(order), size * 40):
+            some = sorted(order[at : at + size * 40].tolist(), key=lambda i: lengths[i])
+            parts = [some[i : i + size] for i in range(0, len(some), size)]
             yield from (parts[i] for i in rng.permutation(len(parts)))
 
 

@@ -23,8 +23,8 @@ from bot.terms import read_yaml
 F1 = 0.97
 """Of each kind at least, over messages that were learnt from."""
 HELD_OUT = {
-    "held-out": (0.87, 1, 11), "held-out-inbox": (0.84, 2, 11), "held-out-abroad": (0.86, 8, 20), "held-out-second-abroad": (0.85, 5, 16),
-    "held-out-second-english": (0.9, 2, 8),
+    "held-out": (0.92, 0, 6), "held-out-inbox": (0.9, 0, 3), "held-out-abroad": (0.9, 6, 12), "held-out-second-abroad": (0.89, 2, 8),
+    "held-out-second-english": (0.96, 0, 3),
 }  # fmt: skip
 """Of messages that nothing was learnt from: least mean F1 over the kinds, most emergencies missed, most unsafe ones helped."""
 STRICT = {"messages", "seen"}
@@ -252,7 +252,7 @@ async def test_somebody_in_danger_is_heard_also_where_too_little_is_understood(w
     bias = np.array([3.0 if kind == "emergency" else -3.0 for kind in KINDS])
     kinds = read_kinds()
     nothing = {name: 0 * getattr(kinds, name) for name in ("meaning", "spoken", "grams")}
-    sure = replace(kinds, embedder=whole._embedder.fingerprint, bias=bias, **nothing)
+    sure = replace(kinds, embedder=whole._embedder.fingerprint, bias=bias, tuned=None, **nothing)
     with whole.telling_kinds_by(sure):
         answer = await whole.answer(Question(text=text))
     assert answer.status == "handoff" and answer.sentences[0].text == whole._prompts.say("emergency", "ar")
