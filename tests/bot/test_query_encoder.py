@@ -8,6 +8,7 @@ import pytest
 from bot.embedding import OnnxEmbedder, open_embedder
 from bot.errors import WeightsError
 from bot.golden import read_golden
+from bot.kinds import read_kinds
 from bot.query_encoder import LONGEST, QueryEncoder
 from bot.settings import ROOT, read_settings
 
@@ -48,7 +49,26 @@ def test_what_is_longer_than_it_learnt_is_embedded_by_the_embedder_itself(embedd
 
 def test_another_embedder_has_none() -> None:
     mini = open_embedder("all-MiniLM-L6-v2", read_settings().weights_folder)
-    assert mini.embed_short is None
+    assert mini.embed_short is None and mini.embed_kinds is None
+
+
+def test_kinds_are_told_by_a_vector_of_their_own(embedder: OnnxEmbedder) -> None:
+    """Of one text whatever is embedded with it, and of a long one's beginning."""
+    some = [*QUESTIONS[:20], "", "visa " * 60]
+    alone = np.concatenate([embedder.embed_kinds([text]) for text in some])
+    assert np.allclose(np.linalg.norm(alone, axis=1), 1, atol=1e-5) and np.abs(embedder.embed_kinds(some) - alone).max() < 1e-5
+    long = "visa " * 3 * LONGEST
+    assert np.array_equal(embedder.embed_kinds([long]), embedder.embed_kinds([long + "and a fee"]))
+
+
+def test_the_weights_that_come_along_tell_by_both(embedder: OnnxEmbedder) -> None:
+    kinds = read_kinds()
+    assert kinds is not None and kinds.tuned is not None
+    text = "Could you find out for me what my co-resident earns, and under which visa she is?"
+    spoken = np.zeros(kinds.spoken.shape[1], np.float32)  # nothing is known of how it was said
+    both = kinds.guess(embedder.embed([text])[0], spoken, text, embedder.embed_kinds([text])[0])
+    assert max(both, key=lambda kind: both[kind]) == "personal_data" and sum(both.values()) == pytest.approx(1, abs=0.01)
+    assert both != kinds.guess(embedder.embed([text])[0], spoken, text)
 
 
 def test_weights_that_do_not_belong_together_are_refused(tmp_path, embedder: OnnxEmbedder) -> None:
