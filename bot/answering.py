@@ -38,7 +38,19 @@ from bot.compose import Draft
 from bot.errors import AdvisorError, InputError, NotFound
 from bot.field import Looked, foreign, sure
 from bot.judge import Judgement, judge
-from bot.kinds import FRAGMENTS, FROM_ANSWERED, HONEST, OURS, PLAIN, Kinds, decided, in_both, says_something
+from bot.kinds import (
+    FRAGMENTS,
+    FROM_ANSWERED,
+    HONEST,
+    OURS,
+    OVERRULED,
+    PLAIN,
+    SURELY_HONEST,
+    Kinds,
+    decided,
+    in_both,
+    says_something,
+)  # fmt: skip
 from bot.language import Understood
 from bot.memory import UTTERANCES, Memory
 from bot.messages import UNSAFE, MessageKind
@@ -53,6 +65,8 @@ from bot.work import Explained, Search, Work
 from bot.writing import Writing
 
 log = logging.getLogger(__name__)
+_TOLD_ELSE = frozenset({"legal", "medical", "not_held", "neighbouring"})
+"""Rules that say whom to ask: where the guides do not surely answer an honest question with their words, that is still the best to say."""
 
 MOST_K = 50
 
@@ -161,6 +175,8 @@ class Answering(Writing):
         watch(work)
         if plan.scope is not None:
             await self._weighed_against(work, plan.scope, text, history)
+            if work.plan.scope is None:
+                plan = work.plan
         if plan.scope is None or plan.scope.status not in _NOTHING_NOTED:
             await self._note(work)
         asks = read.language != "en" and "?" in read.english
@@ -255,8 +271,8 @@ class Answering(Writing):
         return None
 
     async def _weighed_against(self, work: Work, scope: Scope, text: str, history: Sequence[Turn]) -> None:
-        """What a rule has decided by words, seen by the meaning: danger is never passed over, and an honest question with the words of an
-        emergency is answered after the urgent help."""
+        """What a rule has decided by words, seen by the meaning: danger is never passed over, an honest question with the words of an
+        emergency is answered after the urgent help, and one with the words of most other rules as any other."""
         guess = await self._guessed(work, text)
         if guess is None:
             return
@@ -266,6 +282,10 @@ class Answering(Writing):
             work.steps.append("meant: perhaps an emergency")
         elif scope.kind == "emergency" and guess["in_scope"] >= HONEST:
             work.plan = self._planner.scoped(text, history, replace(scope, goes_on="all"))
+        elif scope.kind in OVERRULED and guess["in_scope"] >= SURELY_HONEST and says_something(work.question.text):
+            open_plan = self._planner.plan(text, history, said=work.question.text, ruled=False)
+            work.plan = replace(open_plan, leaning=scope if scope.kind in _TOLD_ELSE else None)
+            work.steps.append(f"meant: an honest question, though it has words of: {scope.id}")
 
     async def _guessed(self, work: Work, text: str) -> dict[MessageKind, float] | None:
         """How likely a message is of each kind; None where that cannot be told."""

@@ -137,17 +137,18 @@ class Planner:
         for scope in self.scopes:
             scope.compile()
 
-    def plan(self, text: str, history: Sequence[Turn] = (), *, guides: bool = True, said: str = "") -> Plan:
+    def plan(self, text: str, history: Sequence[Turn] = (), *, guides: bool = True, said: str = "", ruled: bool = True) -> Plan:
         """
         Args:
             guides: the guides are asked; of other documents only the rules that hold everywhere are applied.
             said: the message as it was written, where `text` is what it says in English words.
+            ruled: False: a question, whatever rule has its words.
         Raises:
             InputError: nothing is asked, or too much at once.
         """
         text = readable(text if re.search(r"\w", text) else said or text)  # no word of it may be known in English
         folded = fold(text)
-        scope = first(self.scopes, said or text, text, guides=guides)
+        scope = first(self.scopes, said or text, text, guides=guides) if ruled else None
         if scope is not None and not scope.yields:
             return self.scoped(text, history, scope)
         before = self._standing(history)
