@@ -6,7 +6,7 @@ these, with a new map from their vectors to kinds. The upper layers of a model t
 effect of dropping layers of pre-trained transformer models"), and a message waits for each of them.
 
 Messages that are held out are not learnt from. The weights that come along learnt the first round from the messages of that time, and in
-the second from all but `community-english`, `contrast-terse-english` and `danger-and-near`.
+the second from all but `community-english`, `contrast-terse-english`, `danger-and-near`, `honest-abroad` and `roman-south-asia`.
 """
 
 from __future__ import annotations
