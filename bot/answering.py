@@ -65,7 +65,7 @@ from bot.work import Explained, Search, Work
 from bot.writing import Writing
 
 log = logging.getLogger(__name__)
-_TOLD_ELSE = frozenset({"legal", "medical", "not_held", "neighbouring"})
+_TOLD_ELSE = frozenset({"legal", "medical", "neighbouring"})
 """Rules that say whom to ask: where the guides do not surely answer an honest question with their words, that is still the best to say."""
 
 MOST_K = 50

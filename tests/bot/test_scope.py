@@ -184,6 +184,8 @@ async def test_nothing_is_noted_of_who_is_refused(whole):
         ("what will the ERAS fee be in 2031", "start/what-we-do-not-hold"),
         ("how do I book PLAB 2", "start/what-we-do-not-hold-exams"),
         ("how can I get a medical license in Germany", "start/what-we-do-not-hold-licenses"),
+        ("How much does a resident earn in Pennsylvania?", "start/what-we-do-not-hold-programs"),
+        ("salary of pgy1 in New York", "applying/money-scams-and-advisors"),
     ],
 )
 async def test_what_is_not_held_is_said_with_who_has_it(whole, text, slug):
