@@ -50,7 +50,7 @@ from bot.kinds import (
     decided,
     in_both,
     says_something,
-)  # fmt: skip
+)
 from bot.language import Understood
 from bot.memory import UTTERANCES, Memory
 from bot.messages import UNSAFE, MessageKind

@@ -57,7 +57,7 @@ HONEST = 0.6
 """From here on a message that has the words of an emergency is a question as well, and answered after the urgent help."""
 SURELY_HONEST, OVERRULED = 0.9, frozenset({"fraud", "exam_recall", "personal_data", "legal", "medical", "neighbouring"})
 """From here on a message that falls under a rule of these kinds only has its words ("what happens to those who forge a letter?"), and is
-answered. Of 950 messages that nothing was fitted on, none that must be refused came to more than 0.74."""
+answered. Of 1,900 messages that nothing was fitted on by then, none that must be refused came to more than 0.74."""
 OURS = 0.6
 """From here on a message is of our field, whatever little was found for it."""
 
