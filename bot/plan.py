@@ -17,7 +17,7 @@ from bot.errors import InputError, SettingsError
 from bot.owners import Owner, read_owners
 from bot.scope import Reading, Scope, entries, first, read_scopes
 from bot.sentences import split
-from bot.terms import Read, Terms, fold, read_yaml
+from bot.terms import Read, Terms, any_of, fold, read_yaml
 
 MAX_CHARACTERS = 8000
 MAX_PARTS = 4
@@ -356,7 +356,7 @@ def read_planner(folder: Path, terms: Terms, read: Read = read_yaml) -> Planner:
     """
     return Planner(
         terms,
-        read_scopes(folder, read),
+        read_scopes(folder, read, {"state": any_of(terms.forms("state"))}),
         [_premise(d) for d in entries(folder, "premises.yaml", read)],
         read_owners(folder, read),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -139,14 +139,14 @@ def first(scopes: Sequence[Scope], said: str, english: str, *, guides: bool) -> 
     return next((s for s in asked if s.matches(reading)), None)
 
 
-def read_scopes(folder: Path, read: Read = read_yaml) -> list[Scope]:
+def read_scopes(folder: Path, read: Read = read_yaml, known: Mapping[str, str] | None = None) -> list[Scope]:
     """From `data/scope.yaml` of a knowledge folder; none where it is not there. Words that several patterns share are a map of
-    name -> pattern (`words:`) and stand in patterns as <name>.
+    name -> pattern (`words:`) and stand in patterns as <name>; `known` are there from the beginning.
 
     Raises:
         SettingsError: the file is not of the expected shape.
     """
-    words: dict[str, str] = {}
+    words = dict(known or {})
     scopes: list[Scope] = []
     for entry in entries(folder, "scope.yaml", read):
         try:

@@ -204,6 +204,10 @@ class Terms:
     def name(self, entity_id: str) -> str:
         return self.entities[entity_id].name
 
+    def forms(self, kind: str) -> list[str]:
+        """All that entities of a kind are called, folded."""
+        return [form for form, ident in self._form_ids.items() if self.entities[ident].kind == kind]
+
     def is_abbreviation(self, word: str) -> bool:
         """Whether `terms.yaml` gives plain words for it."""
         return _closed(word) in self._words

@@ -195,6 +195,17 @@ async def test_what_is_not_held_is_said_with_who_has_it(whole, text, slug):
     assert answer.handoff is not None, "a human is offered"
 
 
+@pytest.mark.parametrize(("text", "so"), [
+    ("What do residents make in Georgia?", True), ("resident salary wyoming", True), ("how much are interns paid in Boston", True),
+    ("Average stipend of a PGY-2 in West Virginia", True), ("In Texas, do programs make residents pay for Step 3?", False),
+    ("Does California make fellows apply for a license before July?", False), ("average resident salary", False),
+    ("do residents in Ohio get paid leave", False),
+])  # fmt: skip
+async def test_what_asks_for_pay_in_a_place(whole, text, so):
+    scope = whole._planner.plan(text).scope
+    assert (scope is not None and scope.id == "pay_of_a_place") == so
+
+
 async def test_a_year_after_the_last_season_is_named_as_not_held(whole):
     answer = await whole.answer(Question(text="what will the ERAS fee be in 2031"))
     assert "2031" in answer.text and "2027" in answer.text
