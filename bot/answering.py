@@ -48,7 +48,6 @@ from bot.kinds import (
     SURELY_HONEST,
     Kinds,
     decided,
-    in_both,
     says_something,
 )
 from bot.language import Understood
@@ -175,8 +174,7 @@ class Answering(Writing):
         watch(work)
         if plan.scope is not None:
             await self._weighed_against(work, plan.scope, text, history)
-            if work.plan.scope is None:
-                plan = work.plan
+            plan = work.plan
         if plan.scope is None or plan.scope.status not in _NOTHING_NOTED:
             await self._note(work)
         asks = read.language != "en" and "?" in read.english
@@ -300,7 +298,7 @@ class Answering(Writing):
     def _guess(self, kinds: Kinds, said: str, meant: str) -> dict[MessageKind, float]:
         tell = self._embedder.embed_kinds
         trained = tell([meant])[0] if tell and kinds.tuned else None
-        return kinds.guess(self._embedder.embed([meant])[0], self._universal.embed([said])[0], in_both(said, meant), trained)
+        return kinds.guess(self._embedder.embed([meant])[0], self._universal.embed([said])[0], said, meant, trained)
 
     async def _meant(self, work: Work, text: str, answered: bool, surely: bool = False) -> Scope | None:
         guess = await self._guessed(work, text)

@@ -71,12 +71,12 @@ def fit(retriever: Retriever, planner: Planner, path: Path) -> dict[str, Any]:
 @dataclass(frozen=True, slots=True)
 class Labelled:
     """What kinds of messages are fitted on: texts with their kinds, what each weighs, messages x dimensions of both embeddings (of what is
-    understood, of what is said), and what grams are of."""
+    understood, of what is said), and the texts as they are understood in English."""
 
     said: list[tuple[str, MessageKind, float]]
     vectors: np.ndarray
     spoken: np.ndarray
-    written: list[str]
+    understood: list[str]
 
     def kinds(self, embedder: str, without: Collection[str] = ()) -> Kinds:
         """The weights for `embedder`, fitted on all but some texts.
@@ -86,7 +86,8 @@ class Labelled:
         """
         kept = [i for i, (text, _, _) in enumerate(self.said) if text not in without]
         kinds, weights = [self.said[i][1] for i in kept], [self.said[i][2] for i in kept]
-        return fit_kinds(embedder, self.vectors[kept], self.spoken[kept], [self.written[i] for i in kept], kinds, weights)
+        written = [in_both(self.said[i][0], self.understood[i]) for i in kept]
+        return fit_kinds(embedder, self.vectors[kept], self.spoken[kept], written, kinds, weights)
 
 
 LACKING = "Fitting needs scikit-learn; it comes with `make install-dev`, or as the package scikit-learn."
@@ -156,12 +157,11 @@ def labelled(
     order = np.random.default_rng(7).permutation(len(others))[:STORED]
     said += [(*others[i], STORED_WEIGHT) for i in order]
     understood = [english(text) for text, _, _ in said]
-    written = [in_both(text, read) for (text, _, _), read in zip(said, understood, strict=True)]
     said = [
         (text, kind, weight * (DANGER_ABROAD if kind == "emergency" and read != text else 1))
         for (text, kind, weight), read in zip(said, understood, strict=True)
     ]
-    return Labelled(said, retriever.embed(understood), embed([text for text, _, _ in said]), written)
+    return Labelled(said, retriever.embed(understood), embed([text for text, _, _ in said]), understood)
 
 
 def _samples(retriever: Retriever, planner: Planner, question: GoldenQuestion) -> list[Sample]:

@@ -33,7 +33,8 @@ GRAMS, MEANING, SPOKEN = 12.0, 0.5, 0.22
 """How much the parts weigh: length of the vector of grams, and standard deviation of a dimension of the embeddings."""
 TUNED_SHARE, TUNED_SHARE_ABROAD, SHARPER = 0.6, 0.35, 1.3
 """How much the trained encoder's log probabilities count beside the regression's, of messages in English and of those that it is given only
-as far as they are understood in English; and what their mean is multiplied by: a mean is less sure than two that agree."""
+as far as they are understood in English; and what their mean is multiplied by: a mean is less sure than two that agree. Of a few values
+the best on messages held out; all of them come within 0.01 of its mean F1."""
 
 FROM: dict[MessageKind, float] = {
     "emergency": 0.25, "fraud": 0.5, "exam_recall": 0.25, "personal_data": 0.35, "steering": 0.35, "legal": 0.35, "medical": 0.4,
@@ -62,8 +63,6 @@ OURS = 0.6
 """From here on a message is of our field, whatever little was found for it."""
 
 SOME = 4
-BOTH = " || "
-"""Between what was said and what of it is understood in English (`in_both`)."""
 _DANGER = KINDS.index("emergency")
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff]")  # Thai, Lao, Burmese, Japanese, Chinese
 _SPACE, _TOKEN = re.compile(r"\s+"), re.compile(r"\w\w+")
@@ -112,14 +111,16 @@ class Kinds:
     rarity: np.ndarray  # of the buckets: inverse document frequency
     tuned: Tuned | None = None  # None: the regression alone
 
-    def guess(self, vector: np.ndarray, spoken: np.ndarray, said: str, trained: np.ndarray | None = None) -> dict[MessageKind, float]:
+    def guess(
+        self, vector: np.ndarray, spoken: np.ndarray, said: str, english: str = "", trained: np.ndarray | None = None
+    ) -> dict[MessageKind, float]:
         """How likely a message is of each kind; they add up to one.
 
         Args:
-            vector: of what it says in English. spoken: of what was written. said: `in_both` of it. trained: the trained encoder's vector of
-            what it says in English; None: the regression is asked alone.
+            vector: of what it says in English. spoken: of what was written. said: the message. english: as it was understood. trained: the
+            trained encoder's vector of what it says in English; None: the regression is asked alone.
         """
-        buckets, values = grams(said)
+        buckets, values = grams(in_both(said, english))
         values = values * self.rarity[buckets]
         length = float(np.linalg.norm(values)) or 1.0
         scores = self.bias + self.meaning @ vector + self.spoken @ spoken
@@ -128,12 +129,12 @@ class Kinds:
         if self.tuned is None or trained is None:
             return _named(np.exp(alone))
         second = _log_chances(self.tuned.bias + self.tuned.meaning @ trained + self.tuned.spoken @ spoken)
-        abroad = BOTH in said
+        abroad = in_both(said, english) != said
         share = TUNED_SHARE_ABROAD if abroad else TUNED_SHARE
         chances = np.exp(_log_chances(SHARPER * ((1 - share) * alone + share * second)))
-        if abroad and alone[_DANGER] > np.log(chances[_DANGER]):  # danger is heard by the one that reads what was written
-            danger = float(np.exp(alone[_DANGER]))
-            chances *= (1 - danger) / max(1 - float(chances[_DANGER]), 1e-9)
+        danger = float(np.exp(alone[_DANGER]))
+        if abroad and danger > chances[_DANGER]:  # danger is heard by the one that reads what was written
+            chances *= (1 - danger) / (1 - float(chances[_DANGER]))
             chances[_DANGER] = danger
         return _named(chances)
 
@@ -155,7 +156,7 @@ def says_something(said: str) -> bool:
 
 def in_both(said: str, english: str) -> str:
     """What grams are taken from: a message, and how it was understood where that is not the same."""
-    return said if not english or english == said else f"{said}{BOTH}{english}"
+    return said if not english or english == said else f"{said} || {english}"
 
 
 def decided(guess: dict[MessageKind, float], *, answered: bool, surely: bool = False) -> MessageKind | None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,13 +156,11 @@ def student(weights: dict[str, np.ndarray], layers: Sequence[int]) -> Any:
 def train(folder: Path, model: Path, out: Path, epochs: float = EPOCHS, rate: float = RATE) -> None:
     """Begins with `student.npz` in `folder`, where an earlier round left it, else with the teacher's own layers."""
     import torch
-    from rich.progress import Progress
 
     from bot.query_encoder import padded
     from bot.retrieve import SCALES
 
     torch.manual_seed(0)
-    rng = np.random.default_rng(0)
     with np.load(folder / "texts.npz") as held:
         ends = np.cumsum(held["lengths"])
         ids = np.split(held["ids"], ends[:-1])
@@ -173,29 +171,40 @@ def train(folder: Path, model: Path, out: Path, epochs: float = EPOCHS, rate: fl
         with np.load(kept) as earlier:
             net.load_state_dict({name: torch.tensor(value) for name, value in earlier.items()})
     near = torch.cat([(vectors[at : at + 500] @ index.T).topk(NEAR, 1).indices for at in range(0, len(vectors), 500)])
-    steps = round(epochs * len(ids) / BATCH)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps + 1, pct_start=0.08)
     deviation = SCALES["gte-small"].deviation
-    some_texts = batches([len(row) for row in ids], rng, BATCH)
-    with Progress() as progress:
-        task = progress.add_task("Training", total=steps)
-        for _ in range(steps):
-            batch = next(some_texts)
-            some = [near[i][torch.randint(0, NEAR, (8,))] for i in batch]
-            asked = index[torch.unique(torch.cat([*some, torch.randint(0, len(index), (256,))]))]
-            tokens, mask = map(torch.tensor, padded([ids[i] for i in batch]))
-            error = net(tokens, mask.bool()) - vectors[batch]
-            loss = ((error @ asked.T / deviation) ** 2).mean() + 4 * (error**2).sum(1).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            progress.update(task, advance=1, description=f"Training (loss {loss.item():.3f})")
+
+    def loss(batch: list[int]) -> Any:
+        some = [near[i][torch.randint(0, NEAR, (8,))] for i in batch]
+        asked = index[torch.unique(torch.cat([*some, torch.randint(0, len(index), (256,))]))]
+        tokens, mask = map(torch.tensor, padded([ids[i] for i in batch]))
+        error = net(tokens, mask.bool()) - vectors[batch]
+        return ((error @ asked.T / deviation) ** 2).mean() + 4 * (error**2).sum(1).mean()
+
+    learn({net: rate}, loss, batches([len(row) for row in ids], np.random.default_rng(0), BATCH), round(epochs * len(ids) / BATCH))
     state = {name: value.numpy() for name, value in net.state_dict().items()}
     np.savez(kept, **state)
     out.write_bytes(written(state, weights[WORDS], offset))
+
+
+def learn(rates: dict[Any, float], loss: Callable[[list[int]], Any], some: Iterator[list[int]], steps: int, decay: float = 0.0) -> None:
+    """Trains torch modules, each at its own rate, for some steps: AdamW, a rate that rises and falls once (Smith & Topin 2018,
+    "Super-convergence"), gradients of at most length 1."""
+    import torch
+    from rich.progress import Progress
+
+    groups: list[dict[str, Any]] = [{"params": list(module.parameters()), "lr": rate} for module, rate in rates.items()]
+    optimizer = torch.optim.AdamW(groups, weight_decay=decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, list(rates.values()), total_steps=steps + 1, pct_start=0.1)
+    with Progress() as progress:
+        task = progress.add_task("Training", total=steps)
+        for _ in range(steps):
+            lost = loss(next(some))
+            optimizer.zero_grad()
+            lost.backward()
+            torch.nn.utils.clip_grad_norm_([each for group in groups for each in group["params"]], 1.0)
+            optimizer.step()
+            schedule.step()
+            progress.update(task, advance=1, description=f"Training (loss {lost.item():.3f})")
 
 
 def batches(lengths: Sequence[int], rng: np.random.Generator, size: int) -> Iterator[list[int]]:
@@ -304,21 +313,36 @@ def written(state: dict[str, np.ndarray], words: np.ndarray, offset: int) -> byt
 
 def main() -> None:
     from bot.query_encoder import FILE
-    from bot.settings import read_settings
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, EPOCHS, RATE)
+    parser.add_argument("--out", type=Path, default=FILE)
+    run(parser, gather, lambda given, model: train(given.folder, model, given.out, given.epochs, given.rate))
+
+
+def arguments(about: str | None, epochs: float, rate: float) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=("texts", "train"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--golden", type=Path, default=Path("tests/golden"))
-    parser.add_argument("--epochs", type=float, default=EPOCHS)
-    parser.add_argument("--rate", type=float, default=RATE, help="of learning; a second round wants a smaller one")
-    parser.add_argument("--out", type=Path, default=FILE)
+    parser.add_argument("--epochs", type=float, default=epochs)
+    parser.add_argument("--rate", type=float, default=rate, help="of learning; a second round wants a smaller one")
+    return parser
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    gather: Callable[[Path, Path], Coroutine[Any, Any, int]],
+    train: Callable[[argparse.Namespace, Path], None],
+) -> None:
+    """The step that is asked for: `gather` is given the folder and the golden questions, `train` what was given and the teacher's file."""
+    from bot.settings import read_settings
+
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     if given.step == "texts":
         print(f"{asyncio.run(gather(given.folder, given.golden))} texts")
     else:
-        train(given.folder, read_settings().weights_folder / "gte-small" / "onnx" / "model.onnx", given.out, given.epochs, given.rate)
+        train(given, read_settings().weights_folder / "gte-small" / "onnx" / "model.onnx")
 
 
 if __name__ == "__main__":

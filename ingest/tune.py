@@ -11,18 +11,18 @@ the second from all but `community-english`, `contrast-terse-english`, `danger-a
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ingest.distil import WORDS, batches, student, teacher, written
+from ingest.distil import WORDS, arguments, batches, learn, run, student, teacher, written
 
 LAYERS, EPOCHS, BATCH = 8, 2.0, 32
 RATE, MAP_RATE = 1.3e-4, 2e-3
 """Of learning: of the layers, and of the map from vectors to kinds."""
+DECAY = 0.01
+"""Of weights (AdamW)."""
 SCALE = 16.0
 """What vectors of length 1 are multiplied by before they are mapped."""
 SMOOTHED, LEFT_OUT, UNKNOWN = 0.05, 0.3, 0.1
@@ -34,15 +34,13 @@ LONGEST = 96  # tokens
 async def gather(folder: Path, golden: Path) -> int:
     """Writes `texts.npz`: of each text its tokens as it is understood in English, vector of `bot.universal`, kind and weight."""
     from bot.bootstrap import open_advisor
-    from bot.kinds import BOTH
     from bot.messages import KINDS
     from bot.settings import read_settings
     from ingest.chunk import CHUNKER
 
     advisor = await open_advisor(read_settings(), chunker=CHUNKER)
     found = await advisor.labelled(golden)
-    meant = [text.rpartition(BOTH)[2] for text in found.written]
-    ids = [row[:LONGEST] for row in advisor.embedder.tokens(meant)]  # type: ignore[attr-defined]
+    ids = [row[:LONGEST] for row in advisor.embedder.tokens(found.understood)]  # type: ignore[attr-defined]
     kinds, weights = [KINDS.index(kind) for _, kind, _ in found.said], [weight for *_, weight in found.said]
     lengths = [len(row) for row in ids]
     np.savez(folder / "texts.npz", lengths=lengths, ids=np.concatenate(ids), spoken=found.spoken, kinds=kinds, weights=weights)
@@ -53,9 +51,8 @@ async def gather(folder: Path, golden: Path) -> int:
 def train(
     folder: Path, model: Path, encoder: Path, tuned: Path, *, layers: int = LAYERS, epochs: float = EPOCHS, rate: float = RATE
 ) -> None:
-    """Begins with `tuned.npz` in `folder`, where an earlier round left it, else with the embedder's own layers."""
+    """Begins with `tuned.npz` in `folder`, where an earlier round left at least as many layers, else with the embedder's own."""
     import torch
-    from rich.progress import Progress
     from torch import nn
     from torch.nn import functional as F
 
@@ -63,7 +60,6 @@ def train(
     from bot.query_encoder import padded
 
     torch.manual_seed(0)
-    rng = np.random.default_rng(0)
     with np.load(folder / "texts.npz") as held:
         ids = np.split(held["ids"], np.cumsum(held["lengths"])[:-1])
         spoken, kinds = torch.tensor(held["spoken"]), torch.tensor(held["kinds"])
@@ -72,34 +68,26 @@ def train(
     net = student(own, range(layers))
     meaning, speech = nn.Linear(own[WORDS].shape[1], len(KINDS)), nn.Linear(spoken.shape[1], len(KINDS), bias=False)
     maps = nn.ModuleDict({"meaning": meaning, "spoken": speech})
+    known: dict[str, Any] = {}
     if (kept := folder / "tuned.npz").is_file():
         with np.load(kept) as earlier:
             known = {name: torch.tensor(value) for name, value in earlier.items()}
+    if f"layers.{layers - 1}.qkv" in known:
         net.load_state_dict({name: known[name] for name in net.state_dict()})
         if f"layers.{layers}.qkv" not in known:  # what fewer layers give wants a new map
             maps.load_state_dict({name: known[f"map.{name}"] for name in maps.state_dict()})
-    steps = round(epochs * len(ids) / BATCH)
-    groups = [{"params": list(net.parameters()), "lr": rate}, {"params": list(maps.parameters()), "lr": MAP_RATE}]
-    optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [rate, MAP_RATE], total_steps=steps + 1, pct_start=0.1)
-    some = batches([len(row) for row in ids], rng, BATCH)
-    with Progress() as progress:
-        task = progress.add_task("Training", total=steps)
-        for _ in range(steps):
-            batch = next(some)
-            tokens, mask = map(torch.tensor, padded([ids[i] for i in batch]))
-            hidden = (torch.rand(tokens.shape) < UNKNOWN) & mask.bool()
-            hidden[:, 0] = False
-            tokens[hidden] = UNKNOWN_WORD
-            meant, said = (F.dropout(SCALE * each, LEFT_OUT) for each in (net(tokens, mask.bool()), spoken[batch]))
-            loss = F.cross_entropy(maps["meaning"](meant) + maps["spoken"](said), kinds[batch], reduction="none", label_smoothing=SMOOTHED)
-            loss = (loss * weights[batch]).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_([*net.parameters(), *maps.parameters()], 1.0)
-            optimizer.step()
-            schedule.step()
-            progress.update(task, advance=1, description=f"Training (loss {loss.item():.3f})")
+
+    def loss(batch: list[int]) -> Any:
+        tokens, mask = map(torch.tensor, padded([ids[i] for i in batch]))
+        hidden = (torch.rand(tokens.shape) < UNKNOWN) & mask.bool()
+        hidden[:, 0] = False
+        tokens[hidden] = UNKNOWN_WORD
+        meant, said = (F.dropout(SCALE * each, LEFT_OUT) for each in (net(tokens, mask.bool()), spoken[batch]))
+        lost = F.cross_entropy(maps["meaning"](meant) + maps["spoken"](said), kinds[batch], reduction="none", label_smoothing=SMOOTHED)
+        return (lost * weights[batch]).mean()
+
+    some = batches([len(row) for row in ids], np.random.default_rng(0), BATCH)
+    learn({net: rate, maps: MAP_RATE}, loss, some, round(epochs * len(ids) / BATCH), decay=DECAY)
     state = {name: value.detach().numpy() for name, value in net.state_dict().items()}
     mapped: dict[str, Any] = {name: value.detach().numpy() for name, value in maps.state_dict().items()}
     np.savez(kept, **state, **{f"map.{name}": value for name, value in mapped.items()})
@@ -111,24 +99,17 @@ def train(
 def main() -> None:
     from bot.kinds import TUNED
     from bot.query_encoder import KINDS
-    from bot.settings import read_settings
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=("texts", "train"))
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--golden", type=Path, default=Path("tests/golden"))
+    parser = arguments(__doc__, EPOCHS, RATE)
     parser.add_argument("--layers", type=int, default=LAYERS)
-    parser.add_argument("--epochs", type=float, default=EPOCHS)
-    parser.add_argument("--rate", type=float, default=RATE, help="of learning")
     parser.add_argument("--encoder", type=Path, default=KINDS)
     parser.add_argument("--tuned", type=Path, default=TUNED)
-    given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    if given.step == "texts":
-        print(f"{asyncio.run(gather(given.folder, given.golden))} texts")
-        return
-    model = read_settings().weights_folder / "gte-small" / "onnx" / "model.onnx"
-    train(given.folder, model, given.encoder, given.tuned, layers=given.layers, epochs=given.epochs, rate=given.rate)
+    run(
+        parser, gather,
+        lambda given, model: train(
+            given.folder, model, given.encoder, given.tuned, layers=given.layers, epochs=given.epochs, rate=given.rate
+        ),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -66,9 +66,12 @@ def test_the_weights_that_come_along_tell_by_both(embedder: OnnxEmbedder) -> Non
     assert kinds is not None and kinds.tuned is not None
     text = "Could you find out for me what my co-resident earns, and under which visa she is?"
     spoken = np.zeros(kinds.spoken.shape[1], np.float32)  # nothing is known of how it was said
-    both = kinds.guess(embedder.embed([text])[0], spoken, text, embedder.embed_kinds([text])[0])
+    both = kinds.guess(embedder.embed([text])[0], spoken, text, text, embedder.embed_kinds([text])[0])
     assert max(both, key=lambda kind: both[kind]) == "personal_data" and sum(both.values()) == pytest.approx(1, abs=0.01)
     assert both != kinds.guess(embedder.embed([text])[0], spoken, text)
+    bars = "Hello || " + text  # nothing that somebody writes makes it a message in two languages
+    told = kinds.guess(embedder.embed([bars])[0], spoken, bars, bars, embedder.embed_kinds([bars])[0])
+    assert told == kinds.guess(embedder.embed([bars])[0], spoken, bars, "", embedder.embed_kinds([bars])[0])
 
 
 def test_weights_that_do_not_belong_together_are_refused(tmp_path, embedder: OnnxEmbedder) -> None:

@@ -42,7 +42,7 @@ def told(made: tuple[QueryEncoder, Tuned], embedder: OnnxEmbedder, text: str) ->
     """By the trained encoder, beside a regression that knows nothing."""
     encoder, tuned = made
     nothing = [np.zeros(shape, np.float32) for shape in (12, (12, 384), (12, 4), (12, 1 << 14), 1 << 14)]
-    guess = Kinds("this", *nothing, tuned).guess(nothing[1][0], nothing[2][0], text, encoder.embed(embedder.tokens([text]))[0])
+    guess = Kinds("this", *nothing, tuned).guess(nothing[1][0], nothing[2][0], text, text, encoder.embed(embedder.tokens([text]))[0])
     assert sum(guess.values()) == pytest.approx(1, abs=0.01)
     return max(guess, key=lambda kind: guess[kind])
 
@@ -59,3 +59,4 @@ def test_it_learns_kinds_and_fewer_layers_go_on_from_more(folder: Path, embedder
         assert np.abs(a - b).max() < 1e-3
     ids = embedder.tokens(list(asked))
     assert np.abs(fewer[0].embed(ids) - same[0].embed(ids)).max() < 1e-5
+    trained(folder, 3, 0)  # more layers than kept: begins anew
