@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bot.accounts import Accounts
 from bot.agent import Agent
 from bot.bearing import Bearing
-from bot.collector import paused
+from bot.collector import given_back, paused
 from bot.courtesy import Courtesy
 from bot.drafts import Drafts
 from bot.embedding import Embedder
@@ -156,7 +156,11 @@ class Parts:
 
     def _prepare(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is being closed
-            asyncio.get_running_loop().run_in_executor(None, self._planner.prepare)
+            asyncio.get_running_loop().run_in_executor(None, self._prepared)
+
+    def _prepared(self) -> None:
+        self._planner.prepare()
+        given_back()
 
     async def _read_words_anew(self) -> None:
         """Word lists changed since the index before this one was made: the rooms are opened again with the new ones."""
