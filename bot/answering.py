@@ -229,6 +229,8 @@ class Answering(Writing):
                     yield said
         shown = len(work.sentences)
         await self._worker.run(self._compose, work)
+        if work.closing:
+            self._close(work)
         self._acknowledge(work)
         work.since("compose", start)
         for event in self._shown(work, shown):

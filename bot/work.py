@@ -148,6 +148,7 @@ class Work:
     put: list[Puts] = field(default_factory=list)  # what was told and put into the questions
     asked_back: Missing | None = None
     opened: int = 0  # sentences said before anything is looked up
+    closing: str = ""  # the template said last
     covered: bool = False  # by the tools: nothing is to be said besides
     told_last: list[Sentence] = field(default_factory=list)  # what the tools add to the prose
     looked_up: list[Evidence] = field(default_factory=list)  # what the model found besides

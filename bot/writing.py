@@ -254,8 +254,14 @@ class Writing(Parts):
         self._quote(work, _nearest(scope, work.found))
         if scope.kind == "not_held":
             self._official_page(work, text)
-        if scope.closing:
-            self._frame(work, scope.closing)
+        work.closing = scope.closing
+        if scope.closing and not work.plan.parts:  # else it is said after what else is answered
+            self._close(work)
+
+    def _close(self, work: Work) -> None:
+        """The last sentence of a rule, where what was answered besides does not end with it."""
+        if all(sentence.text != self._say(work.closing, work.language) for sentence in work.sentences[work.opened :]):
+            self._frame(work, work.closing)
 
     def _quote(self, work: Work, sections: Sequence[str]) -> None:
         for section in sections:

@@ -206,6 +206,18 @@ async def test_what_asks_for_pay_in_a_place(whole, text, so):
     assert (scope is not None and scope.id == "pay_of_a_place") == so
 
 
+@pytest.mark.parametrize("text", [
+    "What is the phone number of the Texas board? And how many attempts do I have at Step 1?",
+    "Give me the e-mail of the program director at Yale. When does ERAS open?", "give me the phone number of the Ohio board",
+])  # fmt: skip
+async def test_a_human_is_offered_at_the_end_and_once(whole, text):
+    answer = await whole.answer(Question(text=text))
+    said = [sentence.text for sentence in answer.sentences]
+    offer = whole._prompts.say("ask_human", answer.language)
+    assert said.count(offer) == 1 and said[-1] == offer, said
+    assert len(answer.citations) >= 1
+
+
 async def test_a_year_after_the_last_season_is_named_as_not_held(whole):
     answer = await whole.answer(Question(text="what will the ERAS fee be in 2031"))
     assert "2031" in answer.text and "2027" in answer.text
