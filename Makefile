@@ -33,7 +33,7 @@ help:
 	@echo 'make eval-model       a small chat model on this machine, through the whole path (fetches 500 MB)'
 	@echo 'make fit              the same, and fit ranking and refusal to the golden set'
 	@echo 'make distil           the weights that questions are embedded with, anew (an hour)'
-	@echo 'make tune             the weights that tell kinds of messages apart, anew (an hour)'
+	@echo 'make tune             the weights that tell kinds of messages apart, anew (an hour and a half)'
 	@echo 'make bench            speed and quality beside the stock recipe'
 	@echo 'make bench-widget     what the widget costs the page it is on'
 	@echo 'make bench-slack      how soon events of Slack are acknowledged, and whether each is answered once'
@@ -139,6 +139,7 @@ tune: .venv/.dev .venv-st/.st weights
 	@$(BIN)/python -m ingest.tune texts reports/tune
 	@$(ST)/python -m ingest.tune train reports/tune --layers 12 --epochs 3
 	@$(ST)/python -m ingest.tune train reports/tune $(ARGS)
+	@$(ST)/python -m ingest.tune train reports/tune --universal
 	@$(BIN)/img-advisor eval --fit
 
 bench: .venv/.dev .venv-st/.st weights

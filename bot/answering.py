@@ -40,13 +40,14 @@ from bot.field import Looked, foreign, sure
 from bot.judge import Judgement, judge
 from bot.kinds import (
     FRAGMENTS,
-    FROM_ANSWERED,
     HONEST,
     OURS,
     OVERRULED,
+    PERHAPS,
     PLAIN,
     SURELY_HONEST,
     Kinds,
+    MessageVectors,
     decided,
     says_something,
 )
@@ -193,11 +194,17 @@ class Answering(Writing):
                     yield event
                 return
             work.plan = self._planner.scoped(text, history, scope)
+            self._perhaps_urgent(work)
         if work.plan.scope is None:
             yield StatusEvent(text=self._say("searching", language))
             await self._gather(work)
             if scope := await self._decided(work, text, read.language):
                 work.plan = self._planner.scoped(text, history, scope)
+            if self._perhaps_urgent(work) and work.plan.scope is None:
+                for event in self._shown(work):
+                    yield event
+                work.opened = len(work.sentences)
+                work.breaks.add(work.opened)
         if work.plan.scope is not None:
             await self._worker.run(self._out_of_scope, work, work.plan.scope, text)
             work.found, work.judged = [], []
@@ -263,8 +270,8 @@ class Answering(Writing):
         surely = sure(looked)
         if scope := await self._meant(work, text, any(each.judged.answerable for each in looked), surely):
             return None if scope.kind == "not_held" and self._lists_programs(work) else scope
-        if work.plan.leaning is not None:
-            return None if surely else work.plan.leaning
+        if work.plan.leaning is not None:  # unless the guides are sure to answer, or the meaning is that of a question for them
+            return None if surely or work.guess is not None and work.guess["in_scope"] >= HONEST else work.plan.leaning
         ours = work.guess is not None and work.guess["in_scope"] + work.guess["not_held"] >= OURS
         if language == "en" and self._at_home(work) and not work.question.history and not ours and foreign(looked):
             return self._planner.kind("out_of_scope")
@@ -274,18 +281,26 @@ class Answering(Writing):
         """What a rule has decided by words, seen by the meaning: danger is never passed over, an honest question with the words of an
         emergency is answered after the urgent help, and one with the words of most other rules as any other."""
         guess = await self._guessed(work, text)
-        if guess is None:
+        if guess is None or self._perhaps_urgent(work):
             return
-        if scope.kind != "emergency" and guess["emergency"] >= FROM_ANSWERED["emergency"] and says_something(work.question.text):
-            self._frame(work, "emergency")
-            work.urgent = True
-            work.steps.append("meant: perhaps an emergency")
-        elif scope.kind == "emergency" and guess["in_scope"] >= HONEST:
+        if scope.kind == "emergency" and guess["in_scope"] >= HONEST:
             work.plan = self._planner.scoped(text, history, replace(scope, goes_on="all"))
         elif scope.kind in OVERRULED and guess["in_scope"] >= SURELY_HONEST and says_something(work.question.text):
             open_plan = self._planner.plan(text, history, said=work.question.text, ruled=False)
             work.plan = replace(open_plan, leaning=scope if scope.kind in _TOLD_ELSE else None)
             work.steps.append(f"meant: an honest question, though it has words of: {scope.id}")
+
+    def _perhaps_urgent(self, work: Work) -> bool:
+        """Names urgent help first, where something else is likelier but danger may be meant."""
+        scope, guess = work.plan.scope, work.guess
+        if guess is None or guess["emergency"] < PERHAPS or scope is not None and scope.kind == "emergency":
+            return False
+        if work.urgent or not says_something(work.question.text):
+            return False
+        self._frame(work, "emergency")
+        work.urgent = True
+        work.steps.append("meant: perhaps an emergency")
+        return True
 
     async def _guessed(self, work: Work, text: str) -> dict[MessageKind, float] | None:
         """How likely a message is of each kind; None where that cannot be told."""
@@ -299,8 +314,10 @@ class Answering(Writing):
 
     def _guess(self, kinds: Kinds, said: str, meant: str) -> dict[MessageKind, float]:
         tell = self._embedder.embed_kinds
+        meaning, spoken = self._embedder.embed([meant])[0], self._universal.embed([said])[0]
         trained = tell([meant])[0] if tell and kinds.tuned else None
-        return kinds.guess(self._embedder.embed([meant])[0], self._universal.embed([said])[0], said, meant, trained)
+        heard = self._universal.embed_kinds([said])[0] if kinds.heard else None
+        return kinds.guess(MessageVectors(meaning, spoken, trained, heard), said, meant)
 
     async def _meant(self, work: Work, text: str, answered: bool, surely: bool = False) -> Scope | None:
         guess = await self._guessed(work, text)

@@ -47,6 +47,7 @@ def _begun(embedder: Embedder, universal: UniversalEncoder) -> None:
         universal.read()
         if embedder.embed_kinds:
             embedder.embed_kinds(["Hello"])
+            universal.embed_kinds(["Hello"])
 
 
 def open_accounts(engine: AsyncEngine, settings: Settings) -> Accounts:

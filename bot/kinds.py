@@ -1,12 +1,15 @@
-"""What a message is by its meaning and wording, where no rule has its words. Two classifiers are asked, and the mean of their log
+"""What a message is by its meaning and wording, where no rule has its words. Three classifiers are asked, and the mean of their log
 probabilities counts (a logarithmic opinion pool: Genest & Zidek 1986, "Combining Probability Distributions"):
 
 * multinomial logistic regression on its sentence embeddings and on the letters and words it is written with. The weights are data
   (`kinds.npz`), made by `make fit` from the labelled messages that are not held out, the golden questions and the stored questions of the
   guides. They belong to one embedder; with another one only the rules decide. That embedding is of the message as it is understood in
-  English. The other (`bot.universal`) is of what was written, in any language, and so are the grams, besides.
-* the first layers of the embedder, trained on to tell kinds apart (`kind_encoder.onnx`, and `tuned.npz` what its vectors say), made by
-  `make tune` from the same texts. Where it is not there, the regression is asked alone.
+  English. The other (`bot.universal`) is of what was written, in any language, and so are the grams, besides;
+* the first layers of the embedder, trained on to tell kinds apart (`kind_encoder.onnx`, and `tuned.npz` what its vectors say), which read
+  what is understood in English;
+* the layers of `bot.universal`, trained on for the same (`kind_layers.npz`), which read what was written, in any language.
+
+Both are made by `make tune` from the same texts as the regression. Where they are not there, the regression is asked alone.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import numpy as np
 
 from bot.messages import KINDS, MessageKind
 from bot.terms import fold
+from bot.universal import KINDS as HEARD
 
 FILE = Path(__file__).with_name("kinds.npz")
 TUNED = Path(__file__).with_name("tuned.npz")
@@ -31,10 +35,9 @@ BUCKETS = 1 << 14
 LETTERS = range(2, 6)
 GRAMS, MEANING, SPOKEN = 12.0, 0.5, 0.22
 """How much the parts weigh: length of the vector of grams, and standard deviation of a dimension of the embeddings."""
-TUNED_SHARE, TUNED_SHARE_ABROAD, SHARPER = 0.6, 0.35, 1.3
-"""How much the trained encoder's log probabilities count beside the regression's, of messages in English and of those that it is given only
-as far as they are understood in English; and what their mean is multiplied by: a mean is less sure than two that agree. Of a few values
-the best on messages held out; all of them come within 0.01 of its mean F1."""
+SHARES, SHARES_ABROAD, SHARPER = (0.25, 0.45, 0.3), (0.3, 0.35, 0.35), 1.3
+"""How much the log probabilities of the three count, of messages in English and of others; and what their mean is multiplied by: a mean is
+less sure than those that agree. Of a few values the best on messages held out; all of them come within 0.01 of its mean F1."""
 
 FROM: dict[MessageKind, float] = {
     "emergency": 0.25, "fraud": 0.5, "exam_recall": 0.25, "personal_data": 0.35, "steering": 0.35, "legal": 0.35, "medical": 0.4,
@@ -49,13 +52,17 @@ FROM_ANSWERED: dict[MessageKind, float] = {
 """The same where they seem to."""
 SURELY = 0.75
 """At least, where the guides are sure to answer: an honest question is not overruled."""
+PERHAPS = 0.1
+"""From here on urgent help is named first, and the message then taken for what it is likelier to be. Of honest questions that nothing was
+fitted on, three in a hundred come to it."""
 PLAIN = 0.75
 """From here on an emergency is one and nothing else."""
 FRAGMENTS = 0.5
 """From here on a harmless message, or danger, is one although too little of it is understood to answer it. Below, urgent help is named all
 the same, with the reply that too little was understood."""
 HONEST = 0.6
-"""From here on a message that has the words of an emergency is a question as well, and answered after the urgent help."""
+"""From here on a message that has the words of an emergency is a question as well, and answered after the urgent help; and one that names
+another country's licence is asked of the guides nevertheless."""
 SURELY_HONEST, OVERRULED = 0.9, frozenset({"fraud", "exam_recall", "personal_data", "legal", "medical", "neighbouring"})
 """From here on a message that falls under a rule of these kinds only has its words ("what happens to those who forge a letter?"), and is
 answered. Of 1,900 messages that nothing was fitted on by then, none that must be refused came to more than 0.74."""
@@ -93,12 +100,26 @@ def grams(said: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageVectors:
+    """Of one message: `meaning` of what it says in English, `spoken` of what was written; and of the same the vectors of the two that were
+    trained to tell kinds apart, where they are there."""
+
+    meaning: np.ndarray
+    spoken: np.ndarray
+    trained_meaning: np.ndarray | None = None
+    trained_spoken: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Tuned:
-    """What the vectors of the trained encoder say."""
+    """What two vectors of a message say, one of what it says in English and one of what was written, of which one was trained for it."""
 
     bias: np.ndarray  # of the kinds
-    meaning: np.ndarray  # kinds x dimensions of the trained encoder
-    spoken: np.ndarray  # kinds x dimensions of `bot.universal`
+    meaning: np.ndarray  # kinds x dimensions
+    spoken: np.ndarray  # kinds x dimensions
+
+    def log_chances(self, meaning: np.ndarray, spoken: np.ndarray) -> np.ndarray:
+        return _log_chances(self.bias + self.meaning @ meaning + self.spoken @ spoken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,34 +130,42 @@ class Kinds:
     spoken: np.ndarray  # kinds x dimensions of `bot.universal`
     grams: np.ndarray  # kinds x buckets
     rarity: np.ndarray  # of the buckets: inverse document frequency
-    tuned: Tuned | None = None  # None: the regression alone
+    tuned: Tuned | None = None  # with a trained vector of the meaning; None: there is none
+    heard: Tuned | None = None  # with one of what was written
 
-    def guess(
-        self, vector: np.ndarray, spoken: np.ndarray, said: str, english: str = "", trained: np.ndarray | None = None
-    ) -> dict[MessageKind, float]:
+    def guess(self, vectors: MessageVectors, said: str, english: str = "") -> dict[MessageKind, float]:
         """How likely a message is of each kind; they add up to one.
 
         Args:
-            vector: of what it says in English. spoken: of what was written. said: the message. english: as it was understood. trained: the
-            trained encoder's vector of what it says in English; None: the regression is asked alone.
+            said: the message. english: as it was understood.
         """
         buckets, values = grams(in_both(said, english))
         values = values * self.rarity[buckets]
         length = float(np.linalg.norm(values)) or 1.0
-        scores = self.bias + self.meaning @ vector + self.spoken @ spoken
+        scores = self.bias + self.meaning @ vectors.meaning + self.spoken @ vectors.spoken
         scores = scores + self.grams[:, buckets].astype(np.float32) @ (values * (GRAMS / length))
-        alone = _log_chances(scores)
-        if self.tuned is None or trained is None:
-            return _named(np.exp(alone))
-        second = _log_chances(self.tuned.bias + self.tuned.meaning @ trained + self.tuned.spoken @ spoken)
+        told: list[np.ndarray | None] = [_log_chances(scores), None, None]
+        if self.tuned is not None and vectors.trained_meaning is not None:
+            told[1] = self.tuned.log_chances(vectors.trained_meaning, vectors.spoken)
+        if self.heard is not None and vectors.trained_spoken is not None:
+            told[2] = self.heard.log_chances(vectors.meaning, vectors.trained_spoken)
         abroad = in_both(said, english) != said
-        share = TUNED_SHARE_ABROAD if abroad else TUNED_SHARE
-        chances = np.exp(_log_chances(SHARPER * ((1 - share) * alone + share * second)))
-        danger = float(np.exp(alone[_DANGER]))
-        if abroad and danger > chances[_DANGER]:  # danger is heard by the one that reads what was written
-            chances *= (1 - danger) / (1 - float(chances[_DANGER]))
-            chances[_DANGER] = danger
-        return _named(chances)
+        return _named(_pooled(told, abroad=abroad))
+
+
+def _pooled(told: list[np.ndarray | None], *, abroad: bool) -> np.ndarray:
+    """Chances of the kinds, by the log chances that each classifier tells; the first always does."""
+    some = [(share, each) for share, each in zip(SHARES_ABROAD if abroad else SHARES, told, strict=True) if each is not None]
+    alone = some[0][1]
+    if len(some) == 1:
+        return np.exp(alone)
+    whole = sum(share for share, _ in some)
+    chances = np.exp(_log_chances(SHARPER / whole * sum((share * each for share, each in some), np.zeros_like(alone))))
+    danger = float(np.exp(alone[_DANGER]))
+    if abroad and danger > chances[_DANGER]:  # danger is heard by the one that reads what was written
+        chances *= (1 - danger) / (1 - float(chances[_DANGER]))
+        chances[_DANGER] = danger
+    return chances
 
 
 def _named(chances: np.ndarray) -> dict[MessageKind, float]:
@@ -182,10 +211,14 @@ def read_kinds(path: Path = FILE) -> Kinds | None:
         return None
     with np.load(path, allow_pickle=False) as data:
         kinds = Kinds(str(data["embedder"]), *(data[name] for name in ("bias", "meaning", "spoken", "grams", "rarity")))
-    if not (beside := path.with_name(TUNED.name)).is_file():
-        return kinds
-    with np.load(beside, allow_pickle=False) as data:
-        return replace(kinds, tuned=Tuned(*(data[name].astype(np.float32) for name in ("bias", "meaning", "spoken"))))
+    return replace(kinds, tuned=_read_tuned(path.with_name(TUNED.name)), heard=_read_tuned(path.with_name(HEARD.name)))
+
+
+def _read_tuned(path: Path) -> Tuned | None:
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as data:
+        return Tuned(*(data[name].astype(np.float32) for name in ("bias", "meaning", "spoken")))
 
 
 def write_kinds(kinds: Kinds, path: Path = FILE) -> None:

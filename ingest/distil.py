@@ -319,7 +319,7 @@ def main() -> None:
     run(parser, gather, lambda given, model: train(given.folder, model, given.out, given.epochs, given.rate))
 
 
-def arguments(about: str | None, epochs: float, rate: float) -> argparse.ArgumentParser:
+def arguments(about: str | None, epochs: float | None, rate: float | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=("texts", "train"))
     parser.add_argument("folder", type=Path)

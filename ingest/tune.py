@@ -1,26 +1,31 @@
-"""Makes the weights of the encoder that tells kinds of messages apart (`bot.kinds`): `make tune`, an hour on two cores.
+"""Makes the weights of the two encoders that tell kinds of messages apart (`bot.kinds`): `make tune`, an hour and a half on two cores.
 
-Two steps, since the trainer's library (torch) is none of the server's: `texts` gathers what `make fit` learns from, too; `train` trains the
-embedder's layers on, in the environment of sentence-transformers. `make tune` trains twice: all twelve layers, then the first eight of
+Two steps, since the trainer's library (torch) is none of the server's: `texts` gathers what `make fit` learns from, too; `train` trains
+layers on, in the environment of sentence-transformers. `make tune` trains the embedder's twice: all twelve layers, then the first eight of
 these, with a new map from their vectors to kinds. The upper layers of a model that is trained on bring least (Sajjad et al. 2023, "On the
-effect of dropping layers of pre-trained transformer models"), and a message waits for each of them.
+effect of dropping layers of pre-trained transformer models"), and a message waits for each of them. `train --universal` trains those of
+`bot.universal`.
 
-Messages that are held out are not learnt from. The weights that come along learnt the first round from the messages of that time, and in
-the second from all but `community-english`, `contrast-terse-english`, `danger-and-near`, `honest-abroad` and `roman-south-asia`.
+Messages that are held out are not learnt from. The weights that come along learnt in rounds, while messages were added, and are the mean of
+the last two (Wortsman et al. 2022, "Model soups: averaging weights of multiple fine-tuned models"): of the embedder's layers `--epochs 1.5
+--rate 1e-4`, then `--epochs 0.8 --rate 8e-5`; of those of `bot.universal` four epochs, then `--epochs 1.5 --rate 1.5e-4`.
 """
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bot.universal import BRANCHES, WIDTH, looked_up, mapped, unpacked
 from ingest.distil import WORDS, arguments, batches, learn, run, student, teacher, written
 
 LAYERS, EPOCHS, BATCH = 8, 2.0, 32
 RATE, MAP_RATE = 1.3e-4, 2e-3
 """Of learning: of the layers, and of the map from vectors to kinds."""
+UNIVERSAL_EPOCHS, UNIVERSAL_RATE = 4.0, 3e-4
 DECAY = 0.01
 """Of weights (AdamW)."""
 SCALE = 16.0
@@ -32,20 +37,84 @@ LONGEST = 96  # tokens
 
 
 async def gather(folder: Path, golden: Path) -> int:
-    """Writes `texts.npz`: of each text its tokens as it is understood in English, vector of `bot.universal`, kind and weight."""
+    """Writes `texts.npz`: of each text its tokens as it is understood in English and its pieces as it is written, both encoders' vectors of
+    these, its kind and weight."""
     from bot.bootstrap import open_advisor
     from bot.messages import KINDS
     from bot.settings import read_settings
+    from bot.universal import UniversalEncoder
     from ingest.chunk import CHUNKER
 
-    advisor = await open_advisor(read_settings(), chunker=CHUNKER)
+    settings = read_settings()
+    advisor = await open_advisor(settings, chunker=CHUNKER)
     found = await advisor.labelled(golden)
     ids = [row[:LONGEST] for row in advisor.embedder.tokens(found.understood)]  # type: ignore[attr-defined]
     kinds, weights = [KINDS.index(kind) for _, kind, _ in found.said], [weight for *_, weight in found.said]
-    lengths = [len(row) for row in ids]
-    np.savez(folder / "texts.npz", lengths=lengths, ids=np.concatenate(ids), spoken=found.spoken, kinds=kinds, weights=weights)
+    pieces = UniversalEncoder(settings.weights_folder).pieces([text for text, _, _ in found.said])
+    np.savez(
+        folder / "texts.npz", lengths=list(map(len, ids)), ids=np.concatenate(ids), piece_lengths=list(map(len, pieces)),
+        pieces=np.concatenate(pieces), meaning=found.vectors, spoken=found.spoken, kinds=kinds, weights=weights,
+    )  # fmt: skip
     await advisor.close()
     return len(ids)
+
+
+class Texts:
+    """What `gather` wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        import torch
+
+        with np.load(folder / "texts.npz") as held:
+            self.ids = np.split(held["ids"], np.cumsum(held["lengths"])[:-1])
+            self.pieces = np.split(held["pieces"], np.cumsum(held["piece_lengths"])[:-1])
+            self.meaning, self.spoken, self.kinds = (torch.tensor(held[name]) for name in ("meaning", "spoken", "kinds"))
+            self.weights = torch.tensor(held["weights"], dtype=torch.float32)
+
+    def maps(self) -> Any:
+        """From the vectors of what is understood, and of what is written, to kinds."""
+        from torch import nn
+
+        from bot.messages import KINDS
+
+        meaning, spoken = nn.Linear(self.meaning.shape[1], len(KINDS)), nn.Linear(self.spoken.shape[1], len(KINDS), bias=False)
+        return nn.ModuleDict({"meaning": meaning, "spoken": spoken})
+
+    def loss(self, maps: Any, meaning: Any, spoken: Any, batch: list[int]) -> Any:
+        from torch.nn import functional as F
+
+        meant, said = (F.dropout(SCALE * each, LEFT_OUT) for each in (meaning, spoken))
+        told = maps["meaning"](meant) + maps["spoken"](said)
+        lost = F.cross_entropy(told, self.kinds[batch], reduction="none", label_smoothing=SMOOTHED)
+        return (lost * self.weights[batch]).mean()
+
+
+def _state(module: Any) -> dict[str, Any]:
+    return {name: value.detach().numpy() for name, value in module.state_dict().items()}
+
+
+def _keep(path: Path, net: Any, maps: Any) -> None:
+    """For another round."""
+    np.savez(path, **_state(net), **{f"map.{name}": value for name, value in _state(maps).items()})
+
+
+def _known(path: Path) -> dict[str, Any]:
+    import torch
+
+    if not path.is_file():
+        return {}
+    with np.load(path) as earlier:
+        return {name: torch.tensor(value) for name, value in earlier.items()}
+
+
+def _of_maps(known: dict[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix("map."): value for name, value in known.items() if name.startswith("map.")}
+
+
+def _said(maps: dict[str, Any]) -> dict[str, Any]:
+    """As `bot.kinds` reads maps, in half precision."""
+    parts = {"bias": maps["meaning.bias"], "meaning": SCALE * maps["meaning.weight"], "spoken": SCALE * maps["spoken.weight"]}
+    return {name: value.astype(np.float16) for name, value in parts.items()}
 
 
 def train(
@@ -53,63 +122,121 @@ def train(
 ) -> None:
     """Begins with `tuned.npz` in `folder`, where an earlier round left at least as many layers, else with the embedder's own."""
     import torch
-    from torch import nn
-    from torch.nn import functional as F
 
-    from bot.messages import KINDS
     from bot.query_encoder import padded
 
     torch.manual_seed(0)
-    with np.load(folder / "texts.npz") as held:
-        ids = np.split(held["ids"], np.cumsum(held["lengths"])[:-1])
-        spoken, kinds = torch.tensor(held["spoken"]), torch.tensor(held["kinds"])
-        weights = torch.tensor(held["weights"], dtype=torch.float32)
+    texts = Texts(folder)
     own, offset = teacher(model)
-    net = student(own, range(layers))
-    meaning, speech = nn.Linear(own[WORDS].shape[1], len(KINDS)), nn.Linear(spoken.shape[1], len(KINDS), bias=False)
-    maps = nn.ModuleDict({"meaning": meaning, "spoken": speech})
-    known: dict[str, Any] = {}
-    if (kept := folder / "tuned.npz").is_file():
-        with np.load(kept) as earlier:
-            known = {name: torch.tensor(value) for name, value in earlier.items()}
+    net, maps = student(own, range(layers)), texts.maps()
+    known = _known(kept := folder / "tuned.npz")
     if f"layers.{layers - 1}.qkv" in known:
         net.load_state_dict({name: known[name] for name in net.state_dict()})
         if f"layers.{layers}.qkv" not in known:  # what fewer layers give wants a new map
-            maps.load_state_dict({name: known[f"map.{name}"] for name in maps.state_dict()})
+            maps.load_state_dict(_of_maps(known))
 
     def loss(batch: list[int]) -> Any:
-        tokens, mask = map(torch.tensor, padded([ids[i] for i in batch]))
+        tokens, mask = map(torch.tensor, padded([texts.ids[i] for i in batch]))
         hidden = (torch.rand(tokens.shape) < UNKNOWN) & mask.bool()
         hidden[:, 0] = False
         tokens[hidden] = UNKNOWN_WORD
-        meant, said = (F.dropout(SCALE * each, LEFT_OUT) for each in (net(tokens, mask.bool()), spoken[batch]))
-        lost = F.cross_entropy(maps["meaning"](meant) + maps["spoken"](said), kinds[batch], reduction="none", label_smoothing=SMOOTHED)
-        return (lost * weights[batch]).mean()
+        return texts.loss(maps, net(tokens, mask.bool()), texts.spoken[batch], batch)
 
-    some = batches([len(row) for row in ids], np.random.default_rng(0), BATCH)
-    learn({net: rate, maps: MAP_RATE}, loss, some, round(epochs * len(ids) / BATCH), decay=DECAY)
-    state = {name: value.detach().numpy() for name, value in net.state_dict().items()}
-    mapped: dict[str, Any] = {name: value.detach().numpy() for name, value in maps.state_dict().items()}
-    np.savez(kept, **state, **{f"map.{name}": value for name, value in mapped.items()})
-    encoder.write_bytes(written(state, own[WORDS], offset))
-    parts = {"bias": mapped["meaning.bias"], "meaning": SCALE * mapped["meaning.weight"], "spoken": SCALE * mapped["spoken.weight"]}
-    np.savez_compressed(tuned, **{name: value.astype(np.float16) for name, value in parts.items()})
+    some = batches(list(map(len, texts.ids)), np.random.default_rng(0), BATCH)
+    learn({net: rate, maps: MAP_RATE}, loss, some, round(epochs * len(texts.ids) / BATCH), decay=DECAY)
+    _keep(kept, net, maps)
+    encoder.write_bytes(written(_state(net), own[WORDS], offset))
+    np.savez_compressed(tuned, **_said(_state(maps)))
+
+
+def train_universal(folder: Path, weights: Path, out: Path, *, epochs: float = UNIVERSAL_EPOCHS, rate: float = UNIVERSAL_RATE) -> None:
+    """Begins with `universal.npz` in `folder`, where an earlier round left it, else with the layers as they are.
+
+    Args:
+        weights: where `bot.universal` keeps its own.
+    """
+    import torch
+
+    from bot.query_encoder import padded
+
+    torch.manual_seed(0)
+    texts = Texts(folder)
+    table, layers = mapped(weights)
+    net, maps = universal(layers), texts.maps()
+    if known := _known(kept := folder / "universal.npz"):
+        net.load_state_dict({name: known[name] for name in net.state_dict()})
+        maps.load_state_dict(_of_maps(known))
+
+    def loss(batch: list[int]) -> Any:
+        pieces, mask = padded([texts.pieces[i] for i in batch])
+        seen = torch.tensor(mask, dtype=torch.float32)
+        shown = seen * (torch.rand(seen.shape) >= UNKNOWN)
+        return texts.loss(maps, texts.meaning[batch], net(torch.tensor(looked_up(pieces, table, layers)) * shown[..., None], seen), batch)
+
+    some = batches(list(map(len, texts.pieces)), np.random.default_rng(0), BATCH)
+    learn({net: rate, maps: MAP_RATE}, loss, some, round(epochs * len(texts.pieces) / BATCH), decay=DECAY)
+    _keep(kept, net, maps)
+    np.savez(out, **_said(_state(maps)), **{name: value.astype(np.float16) for name, value in _state(net).items()})
+
+
+def universal(layers: dict[str, np.ndarray]) -> Any:
+    """A torch module: (vectors of pieces: texts x pieces x dimensions, mask: texts x pieces) -> what `bot.universal` makes of them."""
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    eps = float(layers["eps"])
+
+    class Universal(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            for name in layers.keys() - {"lo", "scale", "bits", "eps"}:
+                self.register_parameter(name, nn.Parameter(torch.tensor(layers[name])))
+
+        def forward(self, x: Any, mask: Any) -> Any:
+            own = dict(self.named_parameters())
+            here = mask[..., None]
+            shared = x @ own["proj"] + own["proj_b"]
+            shared = F.layer_norm(shared, shared.shape[-1:], own["ln_g_all"], own["ln_b_all"], eps) * here
+            features = [x]
+            for i, (size, before) in enumerate(BRANCHES):
+                part = shared[..., i * WIDTH : (i + 1) * WIDTH]
+                for layer in "12":
+                    by = own[f"w{layer}_{size}"].view(size, WIDTH, -1).permute(2, 1, 0)
+                    around = F.pad(part.transpose(1, 2), (before, size - 1 - before))
+                    part = (part + F.relu(F.conv1d(around, by, own[f"b{layer}_{size}"]).transpose(1, 2))) * here
+                features.append(part)
+            joined = torch.cat(features, -1)
+            joined = F.layer_norm(joined, joined.shape[-1:], own["ln_g"], own["ln_b"], eps) * here
+            count = mask.sum(1, keepdim=True)
+            x = (joined.sum(1) @ own["cnn_W"] + count * own["cnn_b"]) / count.sqrt()
+            x = F.relu(x @ own["p1"] + F.relu(x @ own["d0"]) @ own["d1"])
+            x = torch.tanh(x @ own["p3"] + F.relu(x @ own["d2"]) @ own["d3"])
+            return F.normalize(x, dim=-1)
+
+    return Universal()
 
 
 def main() -> None:
-    from bot.kinds import TUNED
+    from bot.kinds import HEARD, TUNED
     from bot.query_encoder import KINDS
+    from bot.settings import read_settings
 
-    parser = arguments(__doc__, EPOCHS, RATE)
-    parser.add_argument("--layers", type=int, default=LAYERS)
+    parser = arguments(__doc__, None, None)
+    parser.add_argument("--universal", action="store_true", help="the layers of bot.universal, not the embedder's")
+    parser.add_argument("--layers", type=int, default=LAYERS, help="of the embedder")
     parser.add_argument("--encoder", type=Path, default=KINDS)
     parser.add_argument("--tuned", type=Path, default=TUNED)
-    run(
-        parser, gather,
-        lambda given, model: train(
-            given.folder, model, given.encoder, given.tuned, layers=given.layers, epochs=given.epochs, rate=given.rate
-        ),
-    )  # fmt: skip
+    parser.add_argument("--out", type=Path, default=HEARD, help="of the layers of bot.universal")
+
+    def trained(given: argparse.Namespace, model: Path) -> None:
+        how = {name: value for name in ("epochs", "rate") if (value := getattr(given, name)) is not None}
+        if given.universal:
+            train_universal(given.folder, unpacked(read_settings().weights_folder), given.out, **how)
+        else:
+            train(given.folder, model, given.encoder, given.tuned, layers=given.layers, **how)
+
+    run(parser, gather, trained)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bot.embedding import OnnxEmbedder, open_embedder
 from bot.errors import WeightsError
 from bot.golden import read_golden
-from bot.kinds import read_kinds
+from bot.kinds import MessageVectors, read_kinds
 from bot.query_encoder import LONGEST, QueryEncoder
 from bot.settings import ROOT, read_settings
+from bot.universal import UniversalEncoder
 
 # None of these was learnt from.
 QUESTIONS = [q.question for q in read_golden(ROOT / "tests" / "golden")]
@@ -61,17 +64,23 @@ def test_kinds_are_told_by_a_vector_of_their_own(embedder: OnnxEmbedder) -> None
     assert np.array_equal(embedder.embed_kinds([long]), embedder.embed_kinds([long + "and a fee"]))
 
 
-def test_the_weights_that_come_along_tell_by_both(embedder: OnnxEmbedder) -> None:
-    kinds = read_kinds()
-    assert kinds is not None and kinds.tuned is not None
+def test_the_weights_that_come_along_tell_by_all(embedder: OnnxEmbedder) -> None:
+    kinds, universal = read_kinds(), UniversalEncoder(read_settings().weights_folder)
+    assert kinds is not None and kinds.tuned is not None and kinds.heard is not None
+
+    def read(text: str) -> list[MessageVectors]:
+        plain = MessageVectors(embedder.embed([text])[0], universal.embed([text])[0])
+        both = replace(plain, trained_meaning=embedder.embed_kinds([text])[0])
+        return [plain, both, replace(both, trained_spoken=universal.embed_kinds([text])[0])]
+
+    vague = "Who else got in there, and how come they let that one person off?"
+    told = [kinds.guess(vectors, vague, vague) for vectors in read(vague)]
+    assert told[0] != told[1] != told[2] and all(sum(each.values()) == pytest.approx(1, abs=0.01) for each in told)
     text = "Could you find out for me what my co-resident earns, and under which visa she is?"
-    spoken = np.zeros(kinds.spoken.shape[1], np.float32)  # nothing is known of how it was said
-    both = kinds.guess(embedder.embed([text])[0], spoken, text, text, embedder.embed_kinds([text])[0])
-    assert max(both, key=lambda kind: both[kind]) == "personal_data" and sum(both.values()) == pytest.approx(1, abs=0.01)
-    assert both != kinds.guess(embedder.embed([text])[0], spoken, text)
+    of_all = kinds.guess(read(text)[2], text, text)
+    assert max(of_all, key=lambda kind: of_all[kind]) == "personal_data"
     bars = "Hello || " + text  # nothing that somebody writes makes it a message in two languages
-    told = kinds.guess(embedder.embed([bars])[0], spoken, bars, bars, embedder.embed_kinds([bars])[0])
-    assert told == kinds.guess(embedder.embed([bars])[0], spoken, bars, "", embedder.embed_kinds([bars])[0])
+    assert kinds.guess(read(bars)[2], bars, bars) == kinds.guess(read(bars)[2], bars)
 
 
 def test_weights_that_do_not_belong_together_are_refused(tmp_path, embedder: OnnxEmbedder) -> None:

@@ -57,14 +57,26 @@ def test_any_text_has_a_vector_of_length_one(encoder, text):
 
 
 def test_no_text_no_vectors(encoder):
-    assert encoder.embed([]).shape == (0, DIMENSIONS)
+    assert encoder.embed([]).shape == encoder.embed_kinds([]).shape == (0, DIMENSIONS)
+
+
+def test_what_was_trained_to_tell_kinds_has_vectors_of_its_own(encoder, monkeypatch, tmp_path):
+    own, other = encoder.embed_kinds(SAID), encoder.embed(SAID)
+    assert np.linalg.norm(own, axis=1) == pytest.approx(1, abs=1e-4) and (own * other).sum(1).max() < 0.99
+    assert np.allclose(own, [encoder.embed_kinds([text])[0] for text in SAID], atol=1e-5)
+    assert np.array_equal(other, encoder.embed(SAID)), "one does not change the other"
+    (tmp_path / "broken.npz").write_bytes(b"no weights")
+    for name in ("none.npz", "broken.npz"):
+        monkeypatch.setattr(module, "KINDS", tmp_path / name)
+        with pytest.raises(WeightsError, match=name):
+            UniversalEncoder(encoder._target.parent).embed_kinds(["Hello"])
 
 
 def test_the_table_is_unpacked_once_and_mended_when_it_is_broken(tmp_path, monkeypatch):
     before = UniversalEncoder(tmp_path).embed(SAID)
     (target,) = tmp_path.iterdir()
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_unpacked", lambda _: pytest.fail("unpacked again"))
+        patch.setattr(module, "_read_packed", lambda _: pytest.fail("unpacked again"))
         assert np.array_equal(UniversalEncoder(tmp_path).embed(SAID), before)
     assert {path.name for path in target.iterdir()} == {"table.npy", "layers.npz"}, "nothing else is left"
     for path in target.iterdir():

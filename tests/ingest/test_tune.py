@@ -1,4 +1,4 @@
-"""The encoder that tells kinds of messages apart, trained anew: torch lives in .venv-st, so the trainer runs there."""
+"""The encoders that tell kinds of messages apart, trained anew: torch lives in .venv-st, so the trainer runs there."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from torch_side import PYTHON, needs_torch
 
+from bot import universal
 from bot.embedding import OnnxEmbedder
-from bot.kinds import Kinds, Tuned
+from bot.kinds import Tuned
 from bot.messages import KINDS
 from bot.query_encoder import QueryEncoder
 from bot.settings import ROOT, read_settings
+from bot.universal import UniversalEncoder
 
 TEXTS = [
     *((f"How do I bake bread number {i}, and how long does it stay in the oven?", "out_of_scope") for i in range(24)),
@@ -22,29 +24,41 @@ TEXTS = [
 
 
 @pytest.fixture
-def folder(tmp_path: Path, embedder: OnnxEmbedder) -> Path:
-    ids = embedder.tokens([text for text, _ in TEXTS])
-    rows = {"lengths": [len(row) for row in ids], "ids": np.concatenate(ids), "spoken": np.zeros((len(ids), 4), np.float32)}
-    np.savez(tmp_path / "texts.npz", **rows, kinds=[KINDS.index(kind) for _, kind in TEXTS], weights=np.ones(len(ids)))
+def folder(tmp_path: Path, embedder: OnnxEmbedder, encoder: UniversalEncoder) -> Path:
+    texts = [text for text, _ in TEXTS]
+    ids, pieces = embedder.tokens(texts), encoder.pieces(texts)
+    rows = {"lengths": list(map(len, ids)), "ids": np.concatenate(ids), "spoken": np.zeros((len(ids), 4), np.float32)}
+    heard = {"piece_lengths": list(map(len, pieces)), "pieces": np.concatenate(pieces), "meaning": embedder.embed(texts)}
+    np.savez(tmp_path / "texts.npz", **rows, **heard, kinds=[KINDS.index(kind) for _, kind in TEXTS], weights=np.ones(len(ids)))
     return tmp_path
+
+
+@pytest.fixture
+def encoder() -> UniversalEncoder:
+    return UniversalEncoder(read_settings().weights_folder)
+
+
+def run(folder: Path, *how: object) -> None:
+    given = [str(PYTHON), "-m", "ingest.tune", "train", str(folder), *map(str, how)]
+    done = subprocess.run(given, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def read(made: Path) -> Tuned:
+    with np.load(made) as data:
+        return Tuned(*(data[name].astype(np.float32) for name in ("bias", "meaning", "spoken")))
 
 
 def trained(folder: Path, layers: int, epochs: int) -> tuple[QueryEncoder, Tuned]:
     model, encoder, tuned = read_settings().weights_folder / "gte-small" / "onnx" / "model.onnx", folder / "made.onnx", folder / "made.npz"
-    how = ["--layers", str(layers), "--epochs", str(epochs), "--encoder", str(encoder), "--tuned", str(tuned)]
-    done = subprocess.run([str(PYTHON), "-m", "ingest.tune", "train", str(folder), *how], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr[-2000:]
-    with np.load(tuned) as data:
-        return QueryEncoder(model, encoder), Tuned(*(data[name].astype(np.float32) for name in ("bias", "meaning", "spoken")))
+    run(folder, "--layers", layers, "--epochs", epochs, "--encoder", encoder, "--tuned", tuned)
+    return QueryEncoder(model, encoder), read(tuned)
 
 
 def told(made: tuple[QueryEncoder, Tuned], embedder: OnnxEmbedder, text: str) -> str:
-    """By the trained encoder, beside a regression that knows nothing."""
+    """By the trained encoder alone."""
     encoder, tuned = made
-    nothing = [np.zeros(shape, np.float32) for shape in (12, (12, 384), (12, 4), (12, 1 << 14), 1 << 14)]
-    guess = Kinds("this", *nothing, tuned).guess(nothing[1][0], nothing[2][0], text, text, encoder.embed(embedder.tokens([text]))[0])
-    assert sum(guess.values()) == pytest.approx(1, abs=0.01)
-    return max(guess, key=lambda kind: guess[kind])
+    return KINDS[int(tuned.log_chances(encoder.embed(embedder.tokens([text]))[0], np.zeros(4)).argmax())]
 
 
 @needs_torch
@@ -60,3 +74,21 @@ def test_it_learns_kinds_and_fewer_layers_go_on_from_more(folder: Path, embedder
     ids = embedder.tokens(list(asked))
     assert np.abs(fewer[0].embed(ids) - same[0].embed(ids)).max() < 1e-5
     trained(folder, 3, 0)  # more layers than kept: begins anew
+
+
+@needs_torch
+def test_what_was_written_tells_kinds_too(folder: Path, embedder: OnnxEmbedder, encoder: UniversalEncoder, monkeypatch) -> None:
+    with np.load(folder / "texts.npz") as data:
+        rows = dict(data)
+    texts = [text for text, _ in TEXTS]
+    np.savez(folder / "texts.npz", **{**rows, "meaning": np.zeros_like(rows["meaning"]), "spoken": encoder.embed(texts)})
+    made = folder / "heard.npz"
+    monkeypatch.setattr(universal, "KINDS", made)
+    nothing = np.zeros(embedder.dimensions)
+    run(folder, "--universal", "--epochs", 0, "--out", made)
+    untrained = UniversalEncoder(read_settings().weights_folder)
+    assert np.abs(untrained.embed_kinds(texts) - untrained.embed(texts)).max() < 0.01, "it begins with the layers as they are"
+    run(folder, "--universal", "--epochs", 12, "--out", made)
+    asked = {"¿Cómo horneo un pastel?": "out_of_scope", "¿Qué visa tiene el jefe de residentes?": "personal_data"}
+    vectors = UniversalEncoder(read_settings().weights_folder).embed_kinds(list(asked))
+    assert [KINDS[int(read(made).log_chances(nothing, vector).argmax())] for vector in vectors] == list(asked.values())
