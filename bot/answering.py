@@ -45,6 +45,7 @@ from bot.kinds import (
     OVERRULED,
     PERHAPS,
     PLAIN,
+    SURELY,
     SURELY_HONEST,
     Kinds,
     MessageVectors,
@@ -279,7 +280,8 @@ class Answering(Writing):
 
     async def _weighed_against(self, work: Work, scope: Scope, text: str, history: Sequence[Turn]) -> None:
         """What a rule has decided by words, seen by the meaning: danger is never passed over, an honest question with the words of an
-        emergency is answered after the urgent help, and one with the words of most other rules as any other."""
+        emergency is answered after the urgent help, and one with the words of most other rules as any other; what must not be answered is
+        not looked up because it asks for something that nobody here knows."""
         guess = await self._guessed(work, text)
         if guess is None or self._perhaps_urgent(work):
             return
@@ -289,6 +291,11 @@ class Answering(Writing):
             open_plan = self._planner.plan(text, history, said=work.question.text, ruled=False)
             work.plan = replace(open_plan, leaning=scope if scope.kind in _TOLD_ELSE else None)
             work.steps.append(f"meant: an honest question, though it has words of: {scope.id}")
+        elif scope.kind == "not_held":
+            kind = max(guess, key=lambda each: guess[each])
+            if kind in UNSAFE and guess[kind] >= SURELY and (refusal := self._planner.kind(kind)) is not None:
+                work.plan = self._planner.scoped(text, history, refusal)
+                work.steps.append(f"meant: {kind}, though it has words of: {scope.id}")
 
     def _perhaps_urgent(self, work: Work) -> bool:
         """Names urgent help first, where something else is likelier but danger may be meant."""

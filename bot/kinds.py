@@ -51,7 +51,8 @@ FROM_ANSWERED: dict[MessageKind, float] = {
 }  # fmt: skip
 """The same where they seem to."""
 SURELY = 0.75
-"""At least, where the guides are sure to answer: an honest question is not overruled."""
+"""At least, where the guides are sure to answer: an honest question is not overruled. And from here on what must not be answered is
+refused, though it has the words of what nobody knows ("the private number of the director")."""
 PERHAPS = 0.1
 """From here on urgent help is named first, and the message then taken for what it is likelier to be. Of honest questions that nothing was
 fitted on, three in a hundred come to it."""
