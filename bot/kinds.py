@@ -212,10 +212,11 @@ def read_kinds(path: Path = FILE) -> Kinds | None:
         return None
     with np.load(path, allow_pickle=False) as data:
         kinds = Kinds(str(data["embedder"]), *(data[name] for name in ("bias", "meaning", "spoken", "grams", "rarity")))
-    return replace(kinds, tuned=_read_tuned(path.with_name(TUNED.name)), heard=_read_tuned(path.with_name(HEARD.name)))
+    return replace(kinds, tuned=read_tuned(path.with_name(TUNED.name)), heard=read_tuned(path.with_name(HEARD.name)))
 
 
-def _read_tuned(path: Path) -> Tuned | None:
+def read_tuned(path: Path) -> Tuned | None:
+    """What one of the two trained encoders' vectors say; None where the file is not there."""
     if not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as data:

@@ -6,9 +6,8 @@ these, with a new map from their vectors to kinds. The upper layers of a model t
 effect of dropping layers of pre-trained transformer models"), and a message waits for each of them. `train --universal` trains those of
 `bot.universal`.
 
-Messages that are held out are not learnt from. The weights that come along learnt in rounds, while messages were added, and are the mean of
-the last two (Wortsman et al. 2022, "Model soups: averaging weights of multiple fine-tuned models"): of the embedder's layers `--epochs 1.5
---rate 1e-4`, then `--epochs 0.8 --rate 8e-5`; of those of `bot.universal` four epochs, then `--epochs 1.5 --rate 1.5e-4`.
+Messages that are held out are not learnt from. The weights that come along learnt in rounds, while messages were added. The last round was
+`--mean --epochs 0.8 --rate 8e-5` of the embedder's layers, and `--mean --epochs 1.5 --rate 1.5e-4` of those of `bot.universal`.
 """
 
 from __future__ import annotations
@@ -93,9 +92,15 @@ def _state(module: Any) -> dict[str, Any]:
     return {name: value.detach().numpy() for name, value in module.state_dict().items()}
 
 
-def _keep(path: Path, net: Any, maps: Any) -> None:
-    """For another round."""
-    np.savez(path, **_state(net), **{f"map.{name}": value for name, value in _state(maps).items()})
+def _kept(path: Path, net: Any, maps: Any, *, mean: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What was learnt, of both, kept for another round. `mean`: the mean of it and of what the round began with (Wortsman et al. 2022,
+    "Model soups: averaging weights of multiple fine-tuned models"), where that has the same layers."""
+    state = _state(net) | {f"map.{name}": value for name, value in _state(maps).items()}
+    before = _known(path) if mean else {}
+    if before.keys() == state.keys():
+        state = {name: (value + before[name].numpy()) / 2 for name, value in state.items()}
+    np.savez(path, **state)
+    return {name: value for name, value in state.items() if not name.startswith("map.")}, _of_maps(state)
 
 
 def _known(path: Path) -> dict[str, Any]:
@@ -118,8 +123,9 @@ def _said(maps: dict[str, Any]) -> dict[str, Any]:
 
 
 def train(
-    folder: Path, model: Path, encoder: Path, tuned: Path, *, layers: int = LAYERS, epochs: float = EPOCHS, rate: float = RATE
-) -> None:
+    folder: Path, model: Path, encoder: Path, tuned: Path,
+    *, layers: int = LAYERS, epochs: float = EPOCHS, rate: float = RATE, mean: bool = False,
+) -> None:  # fmt: skip
     """Begins with `tuned.npz` in `folder`, where an earlier round left at least as many layers, else with the embedder's own."""
     import torch
 
@@ -144,12 +150,14 @@ def train(
 
     some = batches(list(map(len, texts.ids)), np.random.default_rng(0), BATCH)
     learn({net: rate, maps: MAP_RATE}, loss, some, round(epochs * len(texts.ids) / BATCH), decay=DECAY)
-    _keep(kept, net, maps)
-    encoder.write_bytes(written(_state(net), own[WORDS], offset))
-    np.savez_compressed(tuned, **_said(_state(maps)))
+    state, mapped_by = _kept(kept, net, maps, mean=mean)
+    encoder.write_bytes(written(state, own[WORDS], offset))
+    np.savez_compressed(tuned, **_said(mapped_by))
 
 
-def train_universal(folder: Path, weights: Path, out: Path, *, epochs: float = UNIVERSAL_EPOCHS, rate: float = UNIVERSAL_RATE) -> None:
+def train_universal(
+    folder: Path, weights: Path, out: Path, *, epochs: float = UNIVERSAL_EPOCHS, rate: float = UNIVERSAL_RATE, mean: bool = False
+) -> None:
     """Begins with `universal.npz` in `folder`, where an earlier round left it, else with the layers as they are.
 
     Args:
@@ -175,8 +183,8 @@ def train_universal(folder: Path, weights: Path, out: Path, *, epochs: float = U
 
     some = batches(list(map(len, texts.pieces)), np.random.default_rng(0), BATCH)
     learn({net: rate, maps: MAP_RATE}, loss, some, round(epochs * len(texts.pieces) / BATCH), decay=DECAY)
-    _keep(kept, net, maps)
-    np.savez(out, **_said(_state(maps)), **{name: value.astype(np.float16) for name, value in _state(net).items()})
+    state, mapped_by = _kept(kept, net, maps, mean=mean)
+    np.savez(out, **_said(mapped_by), **{name: value.astype(np.float16) for name, value in state.items()})
 
 
 def universal(layers: dict[str, np.ndarray]) -> Any:
@@ -224,13 +232,14 @@ def main() -> None:
 
     parser = arguments(__doc__, None, None)
     parser.add_argument("--universal", action="store_true", help="the layers of bot.universal, not the embedder's")
+    parser.add_argument("--mean", action="store_true", help="of the weights a round began with and those it came to")
     parser.add_argument("--layers", type=int, default=LAYERS, help="of the embedder")
     parser.add_argument("--encoder", type=Path, default=KINDS)
     parser.add_argument("--tuned", type=Path, default=TUNED)
     parser.add_argument("--out", type=Path, default=HEARD, help="of the layers of bot.universal")
 
     def trained(given: argparse.Namespace, model: Path) -> None:
-        how = {name: value for name in ("epochs", "rate") if (value := getattr(given, name)) is not None}
+        how: dict[str, Any] = {name: value for name in ("epochs", "rate", "mean") if (value := getattr(given, name)) is not None}
         if given.universal:
             train_universal(given.folder, unpacked(read_settings().weights_folder), given.out, **how)
         else:

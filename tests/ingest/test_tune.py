@@ -11,11 +11,11 @@ from torch_side import PYTHON, needs_torch
 
 from bot import universal
 from bot.embedding import OnnxEmbedder
-from bot.kinds import Tuned
+from bot.kinds import Tuned, read_tuned
 from bot.messages import KINDS
 from bot.query_encoder import QueryEncoder
 from bot.settings import ROOT, read_settings
-from bot.universal import UniversalEncoder
+from bot.universal import DIMENSIONS, UniversalEncoder
 
 TEXTS = [
     *((f"How do I bake bread number {i}, and how long does it stay in the oven?", "out_of_scope") for i in range(24)),
@@ -27,7 +27,7 @@ TEXTS = [
 def folder(tmp_path: Path, embedder: OnnxEmbedder, encoder: UniversalEncoder) -> Path:
     texts = [text for text, _ in TEXTS]
     ids, pieces = embedder.tokens(texts), encoder.pieces(texts)
-    rows = {"lengths": list(map(len, ids)), "ids": np.concatenate(ids), "spoken": np.zeros((len(ids), 4), np.float32)}
+    rows = {"lengths": list(map(len, ids)), "ids": np.concatenate(ids), "spoken": np.zeros((len(ids), DIMENSIONS), np.float32)}
     heard = {"piece_lengths": list(map(len, pieces)), "pieces": np.concatenate(pieces), "meaning": embedder.embed(texts)}
     np.savez(tmp_path / "texts.npz", **rows, **heard, kinds=[KINDS.index(kind) for _, kind in TEXTS], weights=np.ones(len(ids)))
     return tmp_path
@@ -44,21 +44,18 @@ def run(folder: Path, *how: object) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def read(made: Path) -> Tuned:
-    with np.load(made) as data:
-        return Tuned(*(data[name].astype(np.float32) for name in ("bias", "meaning", "spoken")))
-
-
 def trained(folder: Path, layers: int, epochs: int) -> tuple[QueryEncoder, Tuned]:
     model, encoder, tuned = read_settings().weights_folder / "gte-small" / "onnx" / "model.onnx", folder / "made.onnx", folder / "made.npz"
     run(folder, "--layers", layers, "--epochs", epochs, "--encoder", encoder, "--tuned", tuned)
-    return QueryEncoder(model, encoder), read(tuned)
+    found = read_tuned(tuned)
+    assert found is not None
+    return QueryEncoder(model, encoder), found
 
 
 def told(made: tuple[QueryEncoder, Tuned], embedder: OnnxEmbedder, text: str) -> str:
     """By the trained encoder alone."""
     encoder, tuned = made
-    return KINDS[int(tuned.log_chances(encoder.embed(embedder.tokens([text]))[0], np.zeros(4)).argmax())]
+    return KINDS[int(tuned.log_chances(encoder.embed(embedder.tokens([text]))[0], np.zeros(DIMENSIONS)).argmax())]
 
 
 @needs_torch
@@ -77,11 +74,11 @@ def test_it_learns_kinds_and_fewer_layers_go_on_from_more(folder: Path, embedder
 
 
 @needs_torch
-def test_what_was_written_tells_kinds_too(folder: Path, embedder: OnnxEmbedder, encoder: UniversalEncoder, monkeypatch) -> None:
+def test_what_was_written_tells_kinds_too(folder: Path, embedder: OnnxEmbedder, monkeypatch) -> None:
     with np.load(folder / "texts.npz") as data:
         rows = dict(data)
     texts = [text for text, _ in TEXTS]
-    np.savez(folder / "texts.npz", **{**rows, "meaning": np.zeros_like(rows["meaning"]), "spoken": encoder.embed(texts)})
+    np.savez(folder / "texts.npz", **{**rows, "meaning": np.zeros_like(rows["meaning"])})
     made = folder / "heard.npz"
     monkeypatch.setattr(universal, "KINDS", made)
     nothing = np.zeros(embedder.dimensions)
@@ -91,4 +88,22 @@ def test_what_was_written_tells_kinds_too(folder: Path, embedder: OnnxEmbedder, 
     run(folder, "--universal", "--epochs", 12, "--out", made)
     asked = {"¿Cómo horneo un pastel?": "out_of_scope", "¿Qué visa tiene el jefe de residentes?": "personal_data"}
     vectors = UniversalEncoder(read_settings().weights_folder).embed_kinds(list(asked))
-    assert [KINDS[int(read(made).log_chances(nothing, vector).argmax())] for vector in vectors] == list(asked.values())
+    tuned = read_tuned(made)
+    assert tuned is not None and [KINDS[int(tuned.log_chances(nothing, vector).argmax())] for vector in vectors] == list(asked.values())
+
+
+@needs_torch
+def test_a_round_may_keep_the_mean_of_what_it_began_with_and_what_it_learnt(folder: Path) -> None:
+    kept, made = folder / "universal.npz", folder / "heard.npz"
+
+    def after(*how: object) -> dict[str, np.ndarray]:
+        run(folder, "--universal", "--out", made, *how)
+        with np.load(kept) as data:
+            return dict(data)
+
+    first = after("--epochs", 2)
+    whole = after("--epochs", 2)
+    np.savez(kept, **first)
+    mean = after("--epochs", 2, "--mean")
+    assert any(np.abs(whole[name] - first[name]).max() > 1e-3 for name in first)
+    assert all(np.allclose(mean[name], (first[name] + whole[name]) / 2, atol=1e-4) for name in first)
