@@ -39,6 +39,7 @@ from bot.errors import AdvisorError, InputError, NotFound
 from bot.field import Looked, foreign, sure
 from bot.judge import Judgement, judge
 from bot.kinds import (
+    CERTAIN,
     FRAGMENTS,
     HONEST,
     OURS,
@@ -323,8 +324,11 @@ class Answering(Writing):
         tell = self._embedder.embed_kinds
         meaning, spoken = self._embedder.embed([meant])[0], self._universal.embed([said])[0]
         trained = tell([meant])[0] if tell and kinds.tuned else None
-        heard = self._universal.embed_kinds([said])[0] if kinds.heard else None
-        return kinds.guess(MessageVectors(meaning, spoken, trained, heard), said, meant)
+        vectors = MessageVectors(meaning, spoken, trained)
+        guess = kinds.guess(vectors, said, meant)
+        if kinds.heard is None or said == meant and max(guess.values()) >= CERTAIN:
+            return guess
+        return kinds.guess(replace(vectors, trained_spoken=self._universal.embed_kinds([said])[0]), said, meant)
 
     async def _meant(self, work: Work, text: str, answered: bool, surely: bool = False) -> Scope | None:
         guess = await self._guessed(work, text)

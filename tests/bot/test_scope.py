@@ -321,6 +321,17 @@ async def test_where_danger_may_be_meant_urgent_help_is_named_and_the_rest_as_ev
     assert help_text not in {s.text for s in plain.answer.sentences}
 
 
+async def test_the_third_classifier_is_asked_only_where_two_are_not_sure(whole, monkeypatch):
+    asked = []
+    embed = whole._universal.embed_kinds
+    monkeypatch.setattr(whole._universal, "embed_kinds", lambda texts: asked.extend(texts) or embed(texts))
+    sure, unsure = "How many attempts do I have for Step 1?", "My cousin did it that way, would that be fine for me as well?"
+    abroad = "¿Cuántos intentos tengo para el Step 1?"
+    for text in (sure, unsure, abroad):
+        await whole.answer(Question(text=text))
+    assert [text for text in asked if text in (sure, unsure, abroad)] == [unsure, abroad]  # others: reading the weights
+
+
 async def test_somebody_in_danger_is_heard_also_where_too_little_is_understood(whole):
     text = "زغلول قمش ربط فلان كرز"  # words, but no sense
     answer = await whole.answer(Question(text=text))
