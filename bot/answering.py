@@ -51,6 +51,7 @@ from bot.kinds import (
     Kinds,
     MessageVectors,
     decided,
+    doubted,
     says_something,
 )
 from bot.language import Understood
@@ -158,7 +159,7 @@ class Answering(Writing):
         assert answer is not None and works, "a stream ends with an answer"
         work = works[-1]
         urgent = work.urgent or work.plan.scope is not None and work.plan.scope.kind == "emergency"
-        return Explained(answer, work.plan, work.found, work.judged, work.checked, urgent)
+        return Explained(answer, work.plan, work.found, work.judged, work.checked, urgent, work.guess)
 
     async def _answered(self, question: Question, watch: Callable[[Work], None] = lambda _: None) -> AsyncGenerator[Event, None]:
         began = time.perf_counter()
@@ -190,8 +191,10 @@ class Answering(Writing):
             work.steps.append(f"too little is understood: {', '.join(read.unknown[:12])}")
             scope = await self._hardly_meant(work, text, read)
             if scope is None:
+                urgent = self._perhaps_urgent(work)
                 self._frame(work, "not_understood")
-                self._frame(work, "emergency")  # whoever is in danger may have written just that
+                if not urgent:  # even so, whoever is in danger may have written just that
+                    self._frame(work, "emergency")
                 for event in self._ended(work, "no_answer"):
                     yield event
                 return
@@ -335,7 +338,13 @@ class Answering(Writing):
         if guess is None or work.question.history and not says_something(work.question.text):
             return None
         kind = decided(guess, answered=answered, surely=surely)
-        if kind is None or work.question.history and kind not in UNSAFE:
+        perhaps = doubted(guess, kind) if answered else None
+        if (perhaps or kind) is None or work.question.history and (perhaps or kind) not in UNSAFE:
+            return None
+        if perhaps is not None and (scope := self._planner.kind(perhaps)) is not None:
+            work.steps.append(f"meant: perhaps {perhaps}")
+            return scope.doubted()
+        if kind is None:
             return None
         work.steps.append(f"meant: {kind}")
         scope = self._planner.kind(kind)

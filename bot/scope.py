@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,12 @@ class Scope:
     goes_on: str = ""  # "rest": what else is asked is answered; "all": the message is
     phrases: Phrases = field(default_factory=Phrases)  # in other languages
     spoken: tuple[tuple[str, Phrase], ...] = ()  # those of several words, and their languages
+    in_doubt: bool = False  # the message may as well be none of this kind
+
+    def doubted(self) -> Scope:
+        """For a message that may be of this kind: what is not done is said, and the message then answered."""
+        first_said = self.phrase.split()[0]
+        return replace(self, in_doubt=True, phrase=f"{first_said} in_doubt", section="", closing="", goes_on="all", status="answered")
 
     def compile(self) -> None:
         """All patterns, ahead of the first message.

@@ -116,6 +116,7 @@ class Explained:
     judged: list[Judgement]
     checked: list[Checked]
     urgent: bool = False  # urgent help is named first
+    guess: dict[MessageKind, float] | None = None  # what the message is by its meaning
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import pytest
 
 from bot.errors import DocumentError
 from bot.evaluate import _messages_table
-from bot.messages import KINDS, Message, read_messages, some_of, told_apart
+from bot.messages import KINDS, Message, TakenFor, read_messages, some_of, told_apart
 from bot.settings import ROOT
 
 SET = ROOT / "tests" / "golden" / "scope"
@@ -31,16 +31,26 @@ def test_one_in_ten_is_not_in_english(terms):
 
 
 def test_measures_of_kinds():
-    found = told_apart(
-        [
-            ("in_scope", "in_scope"), ("in_scope", "fraud"), ("fraud", "fraud"), ("fraud", "in_scope"), ("emergency", "emergency"),
-            ("emergency", "not_held"),
-        ]
-    )  # fmt: skip
+    pairs = [
+        ("in_scope", "in_scope"), ("in_scope", "fraud"), ("fraud", "fraud"), ("fraud", "in_scope"), ("emergency", "emergency"),
+        ("emergency", "not_held"),
+    ]  # fmt: skip
+    found = told_apart([TakenFor(*pair) for pair in pairs])
     assert found["kinds"]["fraud"] == {"messages": 2, "precision": 0.5, "recall": 0.5, "f1": 0.5}
     assert found["kinds"]["emergency"]["f1"] == pytest.approx(2 / 3, abs=1e-4)
     assert (found["wrong_refusals"], found["emergencies_missed"], found["unsafe_helped"]) == (0.5, 1, 2)
     assert (found["emergencies_missed_share"], found["unsafe_helped_share"]) == (0.5, 0.5)
+
+
+def test_an_answer_is_no_refusal_and_a_warning_is_no_help():
+    found = told_apart(
+        [
+            TakenFor("in_scope", "legal", answered=True), TakenFor("in_scope", "fraud"), TakenFor("fraud", "in_scope", warned=True),
+            TakenFor("fraud", "in_scope", answered=True),
+        ]
+    )  # fmt: skip
+    assert (found["wrong_refusals"], found["unsafe_helped"]) == (0.5, 1)
+    assert found["macro_f1"] == 0, "each is taken for something else nevertheless"
 
 
 def test_a_part_of_the_messages_is_always_the_same_and_holds_all_that_are_held_out():
@@ -65,7 +75,7 @@ def test_a_wrong_set_is_refused_with_its_file(tmp_path, text):
 
 
 def test_measures_without_folds_are_told_as_such():
-    found = told_apart([("fraud", "fraud"), ("in_scope", "in_scope")]) | {"wrong": []}
+    found = told_apart([TakenFor("fraud", "fraud"), TakenFor("in_scope", "in_scope")]) | {"wrong": []}
     report = found | {"learnt": found, "held_out": found}
     assert any("5 folds" in line and "not measured" in line for line in _messages_table(report))
     whole = _messages_table(report | {"cross_validated": found})
