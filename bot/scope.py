@@ -93,8 +93,10 @@ class Scope:
 
     def doubted(self) -> Scope:
         """For a message that may be of this kind: what is not done is said, and the message then answered."""
-        first_said = self.phrase.split()[0]
-        return replace(self, in_doubt=True, phrase=f"{first_said} in_doubt", section="", closing="", goes_on="all", status="answered")
+        phrase = f"{self.phrase.split()[0]} in_doubt"
+        return replace(
+            self, in_doubt=True, phrase=phrase, section="", nearest=False, closing="", goes_on="all", status="answered"
+        )  # fmt: skip
 
     def compile(self) -> None:
         """All patterns, ahead of the first message.

@@ -337,6 +337,13 @@ async def test_what_may_be_honest_is_answered_after_it_was_said_what_is_not_help
     assert not {named, doubt} & {s.text for s in plain.sentences}
 
 
+async def test_who_names_another_country_and_may_mean_ours_is_answered_after_it_was_said_what_we_know(whole):
+    with whole.telling_kinds_by(told(whole, in_scope=9, neighbouring=9.9)):
+        answer = await whole.answer(Question(text="Does ECFMG accept a UK internship?"))
+    assert [s.text for s in answer.sentences[:2]] == [whole._prompts.say(name) for name in ("neighbouring", "in_doubt")]
+    assert answer.status == "answered" and any(s.kind == "fact" for s in answer.sentences)
+
+
 async def test_what_is_hardly_honest_is_refused_and_what_is_hardly_not_is_answered_as_ever(whole):
     text = "How many attempts do I have for Step 1?"
     doubt = whole._prompts.say("in_doubt")
