@@ -41,9 +41,10 @@ def _encoders(settings: Settings, progress: Progress | None) -> tuple[Embedder, 
 
 
 def _begun(embedder: Embedder, universal: UniversalEncoder) -> None:
-    """Reads the weights that tell kinds of messages while the index is read. What is wrong with them is told where the first text needs
-    them."""
+    """Reads the weights that an answer needs and a search may not, while the index is read. What is wrong with them is told where the first
+    text needs them."""
     with contextlib.suppress(WeightsError):
+        embedder.embed(["Hello"])
         universal.read()
         if embedder.embed_kinds:
             embedder.embed_kinds(["Hello"])
@@ -78,12 +79,13 @@ async def open_advisor(
     engine = await open_engine(settings.database)
     try:
         with paused():
-            # Reading the weights leaves the interpreter free: the word lists, the migrations and Chroma's import run meanwhile.
+            # Reading the weights leaves the interpreter free: the word lists and the migrations run meanwhile.
             loading = asyncio.create_task(asyncio.to_thread(_encoders, settings, progress))
             try:
                 words = await asyncio.to_thread(read_words, settings.knowledge, read)
                 await upgrade(engine)
-                await asyncio.to_thread(importlib.import_module, "chromadb" if settings.vectors_url else "chromadb.api.rust")
+                if settings.vectors_url:
+                    await asyncio.to_thread(importlib.import_module, "chromadb")
             finally:
                 await asyncio.wait([loading])
             embedder, universal = loading.result()

@@ -6,6 +6,7 @@ Vectors are float32, L2-normalised, so that a dot product is the cosine.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -54,7 +55,6 @@ class OnnxEmbedder:
         Args:
             distilled: a query encoder was made for these weights.
         """
-        import onnxruntime
         from tokenizers import Tokenizer
 
         self.fingerprint = fingerprint
@@ -62,20 +62,40 @@ class OnnxEmbedder:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(MAX_TOKENS)
-        self._counter = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._counter.no_padding()
-        self._counter.no_truncation()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or (os.cpu_count() or 1)
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Threads that spin while they wait take the processor from everything else: three times slower when the machine is busy.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(str(folder / "onnx" / "model.onnx"), options, providers=["CPUExecutionProvider"])
-        self.dimensions = int(self._session.get_outputs()[0].shape[-1])
-        self._model = folder / "onnx" / "model.onnx"
+        self._tokens = folder / "tokenizer.json"
+        self._model, self._threads = folder / "onnx" / "model.onnx", threads or (os.cpu_count() or 1)
+        self._layers: Any = None
+        self._reading = threading.Lock()
         self.embed_short = partial(self._embed_short, QueryEncoder(self._model)) if distilled else None
         self.embed_kinds = self._embed_kinds if distilled and KINDS.is_file() else None
+
+    def read(self) -> Any:
+        """The session of all layers, read once: half a second, which a search that goes the short way need not wait for."""
+        import onnxruntime
+
+        with self._reading:
+            if self._layers is None:
+                options = onnxruntime.SessionOptions()
+                options.intra_op_num_threads = self._threads
+                options.inter_op_num_threads = 1
+                options.log_severity_level = 3
+                # Threads that spin while they wait take the processor from everything else: three times slower when the machine is busy.
+                options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+                self._layers = onnxruntime.InferenceSession(str(self._model), options, providers=["CPUExecutionProvider"])
+            return self._layers
+
+    @property
+    def dimensions(self) -> int:
+        return int(self.read().get_outputs()[0].shape[-1])
+
+    @cached_property
+    def _counter(self) -> Any:
+        from tokenizers import Tokenizer
+
+        counter = Tokenizer.from_file(str(self._tokens))
+        counter.no_padding()
+        counter.no_truncation()
+        return counter
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         result = np.empty((len(texts), self.dimensions), np.float32)
@@ -90,7 +110,7 @@ class OnnxEmbedder:
 
     def _embed_short(self, queries: QueryEncoder, texts: Sequence[str]) -> np.ndarray:
         ids = self.tokens(texts)
-        result = np.empty((len(ids), self.dimensions), np.float32)
+        result = np.empty((len(ids), queries.dimensions), np.float32)
         short, long = ([i for i, row in enumerate(ids) if (len(row) > LONGEST) == so] for so in (False, True))
         for numbers, run in ((short, queries.embed), (long, self._run)):
             for batch in _batches([len(ids[i]) for i in numbers], self.batch_tokens, self.batch_waste):
@@ -104,14 +124,14 @@ class OnnxEmbedder:
 
     def _embed_kinds(self, texts: Sequence[str]) -> np.ndarray:
         ids = [row[:LONGEST] for row in self.tokens(texts)]  # what somebody wants is said by then
-        result = np.empty((len(ids), self.dimensions), np.float32)
+        result = np.empty((len(ids), self._kind_encoder.dimensions), np.float32)
         for batch in _batches([len(row) for row in ids], self.batch_tokens, self.batch_waste):
             result[batch] = self._kind_encoder.embed([ids[i] for i in batch])
         return result
 
     def _run(self, ids: list[list[int]]) -> np.ndarray:
         tokens, mask = padded(ids)
-        hidden = self._session.run(None, {"input_ids": tokens, "attention_mask": mask, "token_type_ids": np.zeros_like(tokens)})[0]
+        hidden = self.read().run(None, {"input_ids": tokens, "attention_mask": mask, "token_type_ids": np.zeros_like(tokens)})[0]
         weights = mask[:, :, None].astype(np.float32)
         vectors = (hidden * weights).sum(1) / weights.sum(1)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

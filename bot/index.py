@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +14,49 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot import tables
 from bot.database import reading
-from bot.errors import IndexMismatch, IndexMissing, UnknownCollection
+from bot.errors import AdvisorError, IndexMismatch, IndexMissing, UnknownCollection
 from bot.keywords import Keywords
 from bot.passage import Chunk, read_chunk
 from bot.vectors import Snapshot, SnapshotMissing, Vectors
+
+
+class Nearest:
+    """The entries of a collection, by how near they are: in Chroma. Until `open` has been called they are compared one by one, which takes
+    a few milliseconds longer and finds the same."""
+
+    def __init__(
+        self, opening: Callable[[], Snapshot], ids: list[str], rows: list[int], matrix: np.ndarray, snapshot: Snapshot | None = None
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            rows: of the entries, in `matrix`, which holds vectors of other texts as well. snapshot: where it is open already.
+        """
+        self._opening, self._ids, self._rows, self._matrix = opening, ids, np.array(rows, np.int64), matrix
+        self._snapshot = snapshot
+        self._failed: AdvisorError | None = None
+        self._once = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        return len(self._ids)
+
+    def open(self) -> None:
+        """Any thread may call it, again as well. What goes wrong is raised where something is looked for next."""
+        with self._once:
+            if self._snapshot is None and self._failed is None:
+                try:
+                    self._snapshot = self._opening()
+                except AdvisorError as error:
+                    self._failed = error
+
+    def query(self, vectors: np.ndarray, k: int) -> list[list[str]]:
+        """As `Snapshot.query`."""
+        if self._failed is not None:
+            raise self._failed
+        if self._snapshot is not None:
+            return self._snapshot.query(vectors, k)
+        near = (self._matrix @ np.asarray(vectors, np.float32).T)[self._rows]
+        return [[self._ids[i] for i in np.argsort(-cosines, kind="stable")[:k].tolist()] for cosines in near.T]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +74,7 @@ class Index:
     vectors: np.ndarray  # (n, dimensions) float32
     starts: np.ndarray  # (len(chunks) + 1,)
     keywords: Keywords
-    snapshot: Snapshot
+    snapshot: Nearest
     conflicts: dict[str, Any]
     meta: dict[str, Any]
     table_rows: list[Chunk] = field(default_factory=list)
@@ -96,7 +136,7 @@ def _build(collection: str, row: dict[str, Any], found: Any, vectors: Vectors) -
         vectors=matrix,
         starts=starts,
         keywords=Keywords.from_bytes(row["keywords"]),
-        snapshot=_open_snapshot(vectors, row["snapshot"], chunks, matrix, starts),
+        snapshot=_nearest(vectors, row["snapshot"], chunks, matrix, starts),
         conflicts=row["meta"].get("conflicts", {}),
         meta={key: value for key, value in row["meta"].items() if key != "conflicts"}
         | {"snapshot": row["snapshot"], "embedder": row["embedder"]},
@@ -113,22 +153,31 @@ def laid_out(chunks: Sequence[Chunk], blobs: Sequence[bytes]) -> tuple[np.ndarra
     return matrix, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
-def entries(chunks: Sequence[Chunk], matrix: np.ndarray, starts: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """What Chroma holds: a chunk's own vector under its id, its questions' under `id#number`. `matrix` and `starts` as in Index."""
+def entries(chunks: Sequence[Chunk], starts: np.ndarray) -> tuple[list[str], list[int]]:
+    """What Chroma holds, and the rows of its vectors: a chunk's own under its id, its questions' under `id#number`.
+
+    Args:
+        starts: as in Index.
+    """
     ids: list[str] = []
     rows: list[int] = []
     for item, start, stop in zip(chunks, starts, starts[1:], strict=False):
         ids += [item.chunk_id, *(f"{item.chunk_id}#{i}" for i in range(len(item.questions)))]
         rows += [int(start), *range(int(stop) - len(item.questions), int(stop))]
-    return ids, matrix[rows]
+    return ids, rows
 
 
-def _open_snapshot(vectors: Vectors, name: str, chunks: list[Chunk], matrix: np.ndarray, starts: np.ndarray) -> Snapshot:
+def _nearest(vectors: Vectors, name: str, chunks: list[Chunk], matrix: np.ndarray, starts: np.ndarray) -> Nearest:
+    def opened() -> Snapshot | None:
+        return None if vectors.opens_later(name) else vectors.open(name)
+
+    ids, rows = entries(chunks, starts)
     try:
-        return vectors.open(name)
+        snapshot = opened()
     except SnapshotMissing:
         if not chunks:
             raise
-    # After a restore, on a machine that has none of its own yet, or because this version was replaced while it was being read.
-    vectors.write(name, *entries(chunks, matrix, starts))
-    return vectors.open(name)
+        # After a restore, on a machine that has none of its own yet, or because this version was replaced while it was being read.
+        vectors.write(name, ids, matrix[rows])
+        snapshot = opened()
+    return Nearest(lambda: vectors.open(name), ids, rows, matrix, snapshot)

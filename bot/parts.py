@@ -160,6 +160,8 @@ class Parts:
 
     def _prepared(self) -> None:
         self._planner.prepare()
+        for room in list(self._rooms.values()):
+            room.index.snapshot.open()
         given_back()
 
     async def _read_words_anew(self) -> None:

@@ -55,6 +55,7 @@ class QueryEncoder:
             self._session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
             about = self._session.get_modelmeta().custom_metadata_map
             shape = int(about["words"]), int(about["dimensions"])
+            self.dimensions = shape[1]
             self._width, self._offset = 4 * shape[1], int(about["offset"])
             # Read one by one, not mapped: pages of a file that is mapped would count as memory of this process.
             self._file = model.open("rb", buffering=0)

@@ -140,6 +140,18 @@ class Vectors:
             weakref.finalize(snapshot, _UNUSED.append, client).atexit = False
             return snapshot
 
+    def opens_later(self, name: str) -> bool:
+        """Whether a snapshot is a folder: Chroma's import and the files take longer than a start should.
+
+        Raises:
+            SnapshotMissing: there is none of this name.
+        """
+        if self._url:
+            return False
+        if not (self._folder / name / "chroma.sqlite3").is_file():
+            raise SnapshotMissing
+        return True
+
     def remove(self, name: str) -> None:
         """One that is not there is already removed."""
         if self._url:

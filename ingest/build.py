@@ -265,8 +265,9 @@ class _Run:
         self.progress("Writing the index", 0, 3)
         keywords = await asyncio.to_thread(_keywords, chunks, self.terms)
         snapshot = f"{self.collection}.{report.knowledge_version}.{secrets.token_hex(3)}"
-        ids, matrix = entries(chunks, *laid_out(chunks, [blob for _, blob in everything]))
-        await asyncio.to_thread(self.vectors.write, snapshot, ids, matrix)
+        matrix, starts = laid_out(chunks, [blob for _, blob in everything])
+        ids, rows = entries(chunks, starts)
+        await asyncio.to_thread(self.vectors.write, snapshot, ids, matrix[rows])
         self.progress("Writing the index", 1, 3)
         previous = manifest["snapshot"] if manifest else None
         row = {

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import shutil
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,6 +23,7 @@ from bot.embedding import OnnxEmbedder
 from bot.errors import IndexMismatch, IndexMissing, UnknownCollection
 from bot.index import Index, load_index, stored_version
 from bot.migrations import upgrade
+from bot.settings import ROOT
 from bot.terms import Terms
 from bot.vectors import SnapshotMissing, Vectors
 from ingest.build import Report, Source, drop, ingest
@@ -68,7 +72,9 @@ class Deployment:
         )  # fmt: skip
 
     async def load(self) -> Index:
-        return await load_index(self.engine, self.vectors, self.name, self.embedder.fingerprint, CHUNKER)
+        found = await load_index(self.engine, self.vectors, self.name, self.embedder.fingerprint, CHUNKER)
+        found.snapshot.open()
+        return found
 
     def search(self, index: Index) -> list[list[str]]:
         return index.snapshot.query(self.embedder.embed(QUERIES), 5)
@@ -125,6 +131,45 @@ async def test_both_pairs_hold_and_find_the_same(deploy: Deploy, tmp_path: Path)
         assert index.snapshot.size == sum(1 + len(chunk.questions) for chunk in index.chunks)
         assert len(index.vectors) == index.starts[-1]
         assert [len(index.span_vectors(i)) for i in range(len(index.chunks))] == [len(chunk.spans) for chunk in index.chunks]
+
+
+async def test_the_same_is_found_before_chroma_is_open(deploy: Deploy, tmp_path: Path) -> None:
+    deployment = await deploy(PAIRS[0])
+    await deployment.ingest(corpus(tmp_path / "corpus"))
+    index = await load_index(deployment.engine, deployment.vectors, deployment.name, deployment.embedder.fingerprint, CHUNKER)
+    at_once = deployment.search(index)
+    index.snapshot.open()
+    shutil.rmtree(tmp_path / "vectors")  # what is open is held open: nothing is compared one by one any more
+    index.snapshot._matrix = np.empty((0, 0), np.float32)
+    assert deployment.search(index) == at_once
+    assert index.snapshot.query(np.empty((0, 384), np.float32), 5) == []
+
+
+async def test_vectors_that_are_gone_before_chroma_is_open_are_told_at_the_next_search(deploy: Deploy, tmp_path: Path) -> None:
+    deployment = await deploy(PAIRS[0])
+    await deployment.ingest(corpus(tmp_path / "corpus"))
+    index = await load_index(deployment.engine, deployment.vectors, deployment.name, deployment.embedder.fingerprint, CHUNKER)
+    shutil.rmtree(tmp_path / "vectors")
+    assert deployment.search(index), "they are in the database, too"
+    index.snapshot.open()
+    for _ in range(2):
+        with pytest.raises(SnapshotMissing):
+            deployment.search(index)
+
+
+def test_the_first_search_of_a_process_does_not_wait_for_chroma(library: Path) -> None:
+    """Its import alone takes a third of a start."""
+    ask = (
+        "import asyncio, sys; from pathlib import Path\n"
+        "from bot.bootstrap import open_advisor; from bot.settings import read_settings\n"
+        "async def main():\n"
+        "    advisor = await open_advisor(read_settings(data=Path(sys.argv[1])))\n"
+        "    found = await advisor.search('How many attempts do I have at Step 1?')\n"
+        "    print(found[0].document_id, 'chromadb' in sys.modules)\n"
+        "asyncio.run(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", ask, str(library)], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.split() == ["usmle/attempts-and-time-limits", "False"], done.stderr[-2000:]
 
 
 async def test_a_change_is_seen_and_the_old_index_still_searches(deployment: Deployment, tmp_path: Path) -> None:
