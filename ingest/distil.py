@@ -29,6 +29,8 @@ LONGEST_TEXT = 260  # characters
 HURRIED, SLIPS, CUT = 0.4, 0.25, 0.6
 """Share of the texts that are learnt in a hurried spelling, too, of their words with a slip, and of the texts of which a part is learnt."""
 WORDS = "embeddings.word_embeddings.weight"
+HEADS = 12
+"""Of attention, in each layer."""
 
 
 async def gather(folder: Path, golden: Path) -> int:
@@ -110,7 +112,7 @@ def student(weights: dict[str, np.ndarray], layers: Sequence[int]) -> Any:
     def own(*names: str) -> nn.Parameter:
         return nn.Parameter(torch.tensor(np.concatenate([weights[name] for name in names], axis=-1)))
 
-    width, heads, eps = weights[WORDS].shape[1], 12, 1e-12
+    width, heads, eps = weights[WORDS].shape[1], HEADS, 1e-12
 
     class Layer(nn.Module):
         def __init__(self, i: int) -> None:
@@ -228,7 +230,7 @@ def written(state: dict[str, np.ndarray], words: np.ndarray, offset: int) -> byt
 
     from bot.query_encoder import LONGEST
 
-    width, heads = words.shape[1], 12
+    width, heads = words.shape[1], HEADS
     nodes: list[Any] = []
     constants: dict[str, Any] = {}
 
@@ -309,6 +311,29 @@ def written(state: dict[str, np.ndarray], words: np.ndarray, offset: int) -> byt
     about = {"words": len(words), "dimensions": width, "offset": offset, "sample": sample.tobytes().hex()}
     helper.set_model_props(model, {name: str(value) for name, value in about.items()})
     return bytes(model.SerializeToString())
+
+
+def restored(path: Path) -> dict[str, np.ndarray]:
+    """What `written` was given, as near as whole numbers hold it: the state of a student whose vector of the kind of text is zero, being
+    part of its positions."""
+    import onnx
+
+    held = {each.name: onnx.numpy_helper.to_array(each) for each in onnx.load(str(path)).graph.initializer}
+    state = {
+        "positions": held["positions"], "kind": np.zeros_like(held["positions"][0]), "gain": held["x.gain"], "shift": held["x.shift"],
+        "out": held["end.by"], "out_bias": held["end.bias"],
+    }  # fmt: skip
+    width = len(state["kind"])
+    for i in range(sum(name.endswith(".qkv.by") for name in held)):
+        own = {"gain": held[f"{i}.x.gain"], "shift": held[f"{i}.x.shift"]}
+        own |= {"last_gain": held[f"{i}.out.gain"], "last_shift": held[f"{i}.out.shift"]}
+        for name in ("qkv", "joined", "wide", "back"):
+            own[name] = held[f"{i}.{name}.by"].astype(np.float32) * held[f"{i}.{name}.scale"]
+            own[f"{name}_bias"] = held[f"{i}.{name}.bias"].copy()
+        for name in ("qkv", "qkv_bias"):
+            own[name][..., :width] *= (width // HEADS) ** 0.5
+        state |= {f"layers.{i}.{name}": value for name, value in own.items()}
+    return state
 
 
 def main() -> None:

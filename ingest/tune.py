@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from bot.universal import BRANCHES, WIDTH, looked_up, mapped, unpacked
-from ingest.distil import WORDS, arguments, batches, learn, run, student, teacher, written
+from ingest.distil import WORDS, arguments, batches, learn, restored, run, student, teacher, written
 
 LAYERS, EPOCHS, BATCH = 8, 2.0, 32
 RATE, MAP_RATE = 1.3e-4, 2e-3
@@ -122,6 +122,23 @@ def _said(maps: dict[str, Any]) -> dict[str, Any]:
     return {name: value.astype(np.float16) for name, value in parts.items()}
 
 
+def begin_again(folder: Path, encoder: Path, tuned: Path, heard: Path) -> None:
+    """Writes into `folder` what an earlier round would have left there, from the weights that came of it; what is there stays."""
+
+    def maps(path: Path) -> dict[str, np.ndarray]:
+        with np.load(path) as held:
+            bias, meaning, spoken = (held[name].astype(np.float32) for name in ("bias", "meaning", "spoken"))
+        return {"map.meaning.bias": bias, "map.meaning.weight": meaning / SCALE, "map.spoken.weight": spoken / SCALE}
+
+    if not (kept := folder / "tuned.npz").is_file():
+        state: dict[str, Any] = restored(encoder) | maps(tuned)
+        np.savez(kept, **state)
+    if not (kept := folder / "universal.npz").is_file():
+        with np.load(heard) as held:
+            state = {name: held[name].astype(np.float32) for name in held.files if name not in ("bias", "meaning", "spoken")}
+        np.savez(kept, **state | maps(heard))
+
+
 def train(
     folder: Path, model: Path, encoder: Path, tuned: Path,
     *, layers: int = LAYERS, epochs: float = EPOCHS, rate: float = RATE, mean: bool = False,
@@ -137,7 +154,9 @@ def train(
     net, maps = student(own, range(layers)), texts.maps()
     known = _known(kept := folder / "tuned.npz")
     if f"layers.{layers - 1}.qkv" in known:
-        net.load_state_dict({name: known[name] for name in net.state_dict()})
+        own = net.state_dict()
+        for name, value in own.items():
+            value[: len(known[name])] = known[name]  # positions that no text is as long as are not written down
         if f"layers.{layers}.qkv" not in known:  # what fewer layers give wants a new map
             maps.load_state_dict(_of_maps(known))
 
@@ -233,6 +252,7 @@ def main() -> None:
     parser = arguments(__doc__, None, None)
     parser.add_argument("--universal", action="store_true", help="the layers of bot.universal, not the embedder's")
     parser.add_argument("--mean", action="store_true", help="of the weights a round began with and those it came to")
+    parser.add_argument("--again", action="store_true", help="begin with the weights that come along, not with the encoders' own")
     parser.add_argument("--layers", type=int, default=LAYERS, help="of the embedder")
     parser.add_argument("--encoder", type=Path, default=KINDS)
     parser.add_argument("--tuned", type=Path, default=TUNED)
@@ -240,6 +260,8 @@ def main() -> None:
 
     def trained(given: argparse.Namespace, model: Path) -> None:
         how: dict[str, Any] = {name: value for name in ("epochs", "rate", "mean") if (value := getattr(given, name)) is not None}
+        if given.again:
+            begin_again(given.folder, KINDS, TUNED, HEARD)
         if given.universal:
             train_universal(given.folder, unpacked(read_settings().weights_folder), given.out, **how)
         else:

@@ -11,8 +11,9 @@ from torch_side import PYTHON, needs_torch
 
 from bot import universal
 from bot.embedding import OnnxEmbedder
-from bot.kinds import Tuned, read_tuned
+from bot.kinds import HEARD, TUNED, Tuned, read_tuned
 from bot.messages import KINDS
+from bot.query_encoder import KINDS as KIND_ENCODER
 from bot.query_encoder import QueryEncoder
 from bot.settings import ROOT, read_settings
 from bot.universal import DIMENSIONS, UniversalEncoder
@@ -71,6 +72,24 @@ def test_it_learns_kinds_and_fewer_layers_go_on_from_more(folder: Path, embedder
     ids = embedder.tokens(list(asked))
     assert np.abs(fewer[0].embed(ids) - same[0].embed(ids)).max() < 1e-5
     trained(folder, 3, 0)  # more layers than kept: begins anew
+
+
+@needs_torch
+def test_a_round_goes_on_from_the_weights_that_come_along(folder: Path, embedder: OnnxEmbedder) -> None:
+    """Without what earlier rounds left: no step is made, so what comes of it says what the weights that come along say."""
+    model, encoder, tuned, heard = read_settings().weights_folder / "gte-small" / "onnx" / "model.onnx", *(
+        folder / name for name in ("made.onnx", "made.npz", "heard.npz")
+    )  # fmt: skip
+    run(folder, "--again", "--epochs", 0, "--encoder", encoder, "--tuned", tuned)
+    run(folder, "--again", "--epochs", 0, "--universal", "--out", heard)
+    ids = embedder.tokens(["How do I bake a cake?", "I graduated in 2015 and need a visa; which programs would look at me at all?"])
+    assert (QueryEncoder(model, encoder).embed(ids) * QueryEncoder(model, KIND_ENCODER).embed(ids)).sum(1).min() > 0.995
+    for made, shipped in ((tuned, TUNED), (heard, HEARD)):
+        a, b = read_tuned(made), read_tuned(shipped)
+        assert a is not None and b is not None
+        assert np.abs(a.meaning - b.meaning).max() < 0.01 and np.abs(a.spoken - b.spoken).max() < 0.01
+    with np.load(heard) as a, np.load(HEARD) as b:
+        assert set(a.files) == set(b.files) and all((a[name] == b[name]).all() for name in a.files)
 
 
 @needs_torch
