@@ -154,8 +154,7 @@ def train(
     net, maps = student(own, range(layers)), texts.maps()
     known = _known(kept := folder / "tuned.npz")
     if f"layers.{layers - 1}.qkv" in known:
-        own = net.state_dict()
-        for name, value in own.items():
+        for name, value in net.state_dict().items():
             value[: len(known[name])] = known[name]  # positions that no text is as long as are not written down
         if f"layers.{layers}.qkv" not in known:  # what fewer layers give wants a new map
             maps.load_state_dict(_of_maps(known))
