@@ -271,7 +271,8 @@ async def test_text_that_gives_orders_is_data(small):
 
 async def with_model(small, script, text="How long can I stay on a J-1?"):
     with OpenAIServer(script) as server:
-        settings = small.model_copy(update={"model": "openai:scripted", "model_base_url": server.url, "model_timeout_s": 3.0})
+        wait_s = 3.0 if script == "stalls" else 20.0  # a busy machine is no failure
+        settings = small.model_copy(update={"model": "openai:scripted", "model_base_url": server.url, "model_timeout_s": wait_s})
         advisor = await open_advisor(settings)
         try:
             return await ask(advisor, text)

@@ -16,7 +16,7 @@ SEARCH = {"name": "search_guides", "arguments": {"query": "How long can I stay o
 
 @contextlib.asynccontextmanager
 async def modelled(small, server, **more):
-    settings = small.model_copy(update={"model": "openai:scripted", "model_base_url": server.url, "model_timeout_s": 3.0, **more})
+    settings = small.model_copy(update={"model": "openai:scripted", "model_base_url": server.url, "model_timeout_s": 20.0, **more})
     advisor = await open_advisor(settings)
     try:
         yield advisor

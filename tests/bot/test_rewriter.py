@@ -39,7 +39,7 @@ async def rewritten(small: Settings, server: OpenAIServer | None, way: str, says
     settings = small
     if server is not None:
         server.says = [{"n": n, "text": text} for n, text in (says or {}).items()]
-        settings = small.model_copy(update={"model": "openai:scripted", "model_base_url": server.url, "model_timeout_s": 5.0})
+        settings = small.model_copy(update={"model": "openai:scripted", "model_base_url": server.url, "model_timeout_s": 20.0})
     advisor = await open_advisor(settings, today=lambda: TODAY)
     try:
         return await advisor.rewrite((await handoff(advisor)), LETTER, way, name="Ana", **more)

@@ -35,7 +35,7 @@ def test_what_a_model_looks_up_is_handed_on(tables, today):
 async def test_a_table_that_the_model_looks_up_stands_in_the_answer(library):
     with OpenAIServer("good") as server:
         server.looks = [{"name": "licensure_lookup", "arguments": {"states": ["Texas"]}}]
-        settings = read_settings(data=library, model="openai:scripted", model_base_url=server.url, model_timeout_s=5.0)
+        settings = read_settings(data=library, model="openai:scripted", model_base_url=server.url, model_timeout_s=20.0)
         advisor = await open_advisor(settings)
         try:
             answer = await advisor.answer(Question(text=VAGUE))
