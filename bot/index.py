@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +20,12 @@ from bot.keywords import Keywords
 from bot.passage import Chunk, read_chunk
 from bot.vectors import Snapshot, SnapshotMissing, Vectors
 
+log = logging.getLogger(__name__)
+
 
 class Nearest:
-    """The entries of a collection, by how near they are: in Chroma. Until `open` has been called they are compared one by one, which takes
-    a few milliseconds longer and finds the same."""
+    """The entries of a collection, by how near they are: in Chroma. Until `open` has been called, and where Chroma's files cannot be
+    opened, they are compared one by one, which takes a few milliseconds longer and finds the same."""
 
     def __init__(
         self, opening: Callable[[], Snapshot], ids: list[str], rows: list[int], matrix: np.ndarray, snapshot: Snapshot | None = None
@@ -33,7 +36,6 @@ class Nearest:
         """
         self._opening, self._ids, self._rows, self._matrix = opening, ids, np.array(rows, np.int64), matrix
         self._snapshot = snapshot
-        self._failed: AdvisorError | None = None
         self._once = threading.Lock()
 
     @property
@@ -41,18 +43,16 @@ class Nearest:
         return len(self._ids)
 
     def open(self) -> None:
-        """Any thread may call it, again as well. What goes wrong is raised where something is looked for next."""
+        """Any thread may call it, again as well."""
         with self._once:
-            if self._snapshot is None and self._failed is None:
+            if self._snapshot is None:
                 try:
                     self._snapshot = self._opening()
                 except AdvisorError as error:
-                    self._failed = error
+                    log.warning("Chroma is done without: %s", error)
 
     def query(self, vectors: np.ndarray, k: int) -> list[list[str]]:
         """As `Snapshot.query`."""
-        if self._failed is not None:
-            raise self._failed
         if self._snapshot is not None:
             return self._snapshot.query(vectors, k)
         near = (self._matrix @ np.asarray(vectors, np.float32).T)[self._rows]

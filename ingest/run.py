@@ -85,6 +85,7 @@ async def run_in(
         guide_pages=name == settings.collection, words=words.digest,
     )  # fmt: skip
     if report.added or report.changed or report.removed:
-        await load_index(workshop.engine, workshop.vectors, name, workshop.embedder.fingerprint)  # what was written can be read
+        index = await load_index(workshop.engine, workshop.vectors, name, workshop.embedder.fingerprint)  # what was written can be read
+        await asyncio.to_thread(workshop.vectors.open, index.meta["snapshot"])
     return report
 
