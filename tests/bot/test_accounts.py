@@ -82,7 +82,7 @@ def test_passwords_that_are_refused(bad: str) -> None:
         check_password(bad, "ana.ruiz@school.example", "Ana Ruiz")
 
 
-@pytest.mark.parametrize("good", [GOOD, "Zwölf Boxkämpfer!", "我的密码是一个很长的句子", first_password()])
+@pytest.mark.parametrize("good", [GOOD, "Zwölf Boxkämpfer!", "我的密码是一个很长的句子", pytest.param(first_password(), id="a first one")])
 def test_passwords_that_are_taken(good: str) -> None:
     check_password(good, "ana.ruiz@school.example", "Ana Ruiz")
 
