@@ -111,9 +111,8 @@ debian:
 run: .venv/.run weights
 	@exec $(BIN)/img-advisor serve $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
 
-# A process for each processor; what a file's tests share is made once, so a file stays together.
 test: debian .venv/.dev .venv-st/.st weights
-	@exec $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@exec $(BIN)/python -m pytest $(ARGS)
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
