@@ -200,11 +200,14 @@ class Answering(Writing):
                 return
             work.plan = self._planner.scoped(text, history, scope)
             self._perhaps_urgent(work)
+        gathered = False
         if work.plan.scope is None:
             yield StatusEvent(text=self._say("searching", language))
             await self._gather(work)
             if scope := await self._decided(work, text, read.language):
-                work.plan = self._planner.scoped(text, history, scope)
+                looked_for, work.plan = work.plan.parts, self._planner.scoped(text, history, scope)
+                if gathered := scope.goes_on == "all":  # the very questions that were looked for already
+                    work.plan = replace(work.plan, parts=looked_for)
             if self._perhaps_urgent(work) and work.plan.scope is None:
                 for event in self._shown(work):
                     yield event
@@ -212,7 +215,8 @@ class Answering(Writing):
                 work.breaks.add(work.opened)
         if work.plan.scope is not None:
             await self._worker.run(self._out_of_scope, work, work.plan.scope, text)
-            work.found, work.judged = [], []
+            if not gathered:
+                work.found, work.judged = [], []
             if not work.plan.parts:
                 for event in self._ended(work, work.plan.scope.status):  # type: ignore[arg-type]
                     yield event
@@ -221,8 +225,9 @@ class Answering(Writing):
                 yield event
             work.opened = len(work.sentences)
             work.breaks.add(work.opened)
-            yield StatusEvent(text=self._say("searching", language))
-            await self._gather(work)
+            if not gathered:
+                yield StatusEvent(text=self._say("searching", language))
+                await self._gather(work)
         opened = len(work.sentences)
         work.withheld = work.translates and language != "en" and self._translator is not None
         guides = {p.document_id for found, judged in zip(work.found, work.judged, strict=True) if judged.answerable for p in found.passages}
@@ -339,16 +344,14 @@ class Answering(Writing):
             return None
         kind = decided(guess, answered=answered, surely=surely)
         perhaps = doubted(guess, kind) if answered else None
-        if (perhaps or kind) is None or work.question.history and (perhaps or kind) not in UNSAFE:
+        taken = perhaps or kind
+        if taken is None or work.question.history and taken not in UNSAFE:
             return None
-        if perhaps is not None and (scope := self._planner.kind(perhaps)) is not None:
-            work.steps.append(f"meant: perhaps {perhaps}")
+        work.steps.append(f"meant: {'perhaps ' if perhaps else ''}{taken}")
+        scope = self._planner.kind(taken)
+        if scope is not None and perhaps:
             return scope.doubted()
-        if kind is None:
-            return None
-        work.steps.append(f"meant: {kind}")
-        scope = self._planner.kind(kind)
-        if scope is None or kind != "emergency" or not answered or guess[kind] >= PLAIN:
+        if scope is None or taken != "emergency" or not answered or guess[taken] >= PLAIN:
             return scope
         return replace(scope, goes_on="all", status="answered")  # it may be a question as well: that is answered after the urgent help
 

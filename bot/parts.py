@@ -22,7 +22,7 @@ from bot.drafts import Drafts
 from bot.embedding import Embedder
 from bot.errors import SettingsError
 from bot.inbox import Inbox
-from bot.index import load_index, stored_version
+from bot.index import Index, load_index, stored_version
 from bot.judge import in_doubt
 from bot.kinds import Kinds, read_kinds
 from bot.language import Languages
@@ -52,6 +52,8 @@ log = logging.getLogger(__name__)
 
 PREPARE_AFTER_S = 1.0
 """After an index is opened: the first question should not have to wait for what only later ones need."""
+OPEN_AFTER_S = 2.0
+"""Chroma is opened so long after an index: a command that answers one question has ended by then, and need not wait for it."""
 LOOK_AGAIN_S = 1.0
 """How often at most the database is asked whether another index version is in use."""
 
@@ -151,18 +153,21 @@ class Parts:
                 retriever = await asyncio.to_thread(Retriever, index, self._terms, self._embedder.embed, self._polarity, short)
             batch: Batch[Search, list[Found]] = Batch(self._worker, lambda searches: self._search(retriever, searches))
             self._rooms[name] = room = Room(index, retriever, batch, Tables(index.table_rows, self._terms, self._weights), now)
-            asyncio.get_running_loop().call_later(PREPARE_AFTER_S, self._prepare)
+            loop = asyncio.get_running_loop()
+            loop.call_later(PREPARE_AFTER_S, self._aside, self._planner.prepare)
+            loop.call_later(OPEN_AFTER_S, self._aside, lambda: self._settled(index))
             return room
 
-    def _prepare(self) -> None:
+    @staticmethod
+    def _aside(work: Callable[[], object]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is being closed
-            asyncio.get_running_loop().run_in_executor(None, self._prepared)
+            asyncio.get_running_loop().run_in_executor(None, work)
 
-    def _prepared(self) -> None:
-        self._planner.prepare()
-        for room in list(self._rooms.values()):
-            room.index.snapshot.open()
+    @staticmethod
+    def _settled(index: Index) -> None:
+        index.snapshot.open()
         given_back()
+
 
     async def _read_words_anew(self) -> None:
         """Word lists changed since the index before this one was made: the rooms are opened again with the new ones."""

@@ -126,11 +126,9 @@ class Vectors:
             SnapshotMissing: there is none of this name.
         """
         with self._reading(name):
-            if self._url:
+            if not self.opens_later(name):
                 # Without embedding_function=None Chroma attaches a default one that downloads a model.
                 return Snapshot(self._server().get_collection(name, embedding_function=None), lambda: self._reading(name))
-            if not (self._folder / name / "chroma.sqlite3").is_file():
-                raise SnapshotMissing
             client = _open_folder(self._folder / name)
             try:
                 snapshot = Snapshot(client.get_collection(name, embedding_function=None), lambda: self._reading(name))

@@ -323,7 +323,7 @@ def library() -> Path:
     """A data folder in which all guides are indexed, for reading. It stays from run to run, so only what changed is indexed again."""
     folder = ROOT / ".img-advisor" / "test"
     folder.mkdir(parents=True, exist_ok=True)
-    # Of the processes that share a run's tests, one indexes. A test's event loop may be running in this thread.
+    # Of two runs at once one indexes, the other waits. A test's event loop may be running in this thread.
     with (folder.parent / "test.lock").open("w") as lock, ThreadPoolExecutor(1) as pool:
         fcntl.flock(lock, fcntl.LOCK_EX)
         pool.submit(asyncio.run, run(read_settings(data=folder), allow_shrink=True)).result()

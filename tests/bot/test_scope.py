@@ -346,6 +346,15 @@ async def test_what_may_be_honest_is_answered_after_it_was_said_what_is_not_help
     assert not {named, doubt} & {s.text for s in plain.sentences}
 
 
+async def test_what_is_answered_after_a_word_is_looked_for_once(whole, monkeypatch):
+    looked = []
+    find = whole._find
+    monkeypatch.setattr(whole, "_find", lambda work, search: looked.append(search.parts) or find(work, search))
+    with whole.telling_kinds_by(told(whole, in_scope=9, fraud=8.3)):
+        answer = await whole.answer(Question(text="How many attempts do I have for Step 1?"))
+    assert answer.status == "answered" and len(looked) == 1
+
+
 async def test_who_names_another_country_and_may_mean_ours_is_answered_after_it_was_said_what_we_know(whole):
     with whole.telling_kinds_by(told(whole, in_scope=9, neighbouring=9.9)):
         answer = await whole.answer(Question(text="Does ECFMG accept a UK internship?"))
