@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import numpy as np
 
 from bot.errors import AdvisorError, IndexMissing, SettingsError
@@ -189,9 +188,9 @@ class Vectors:
             yield
         except AdvisorError:
             raise
-        except httpx.TransportError as error:
-            raise _no_server(type(error).__name__) from None
         except Exception as error:
+            if self._url and _not_reached(error):
+                raise _no_server(type(error).__name__) from None
             if _says_missing(error) or (not self._url and name and not (self._folder / name).is_dir()):
                 raise SnapshotMissing from None
             if self._url:
@@ -254,8 +253,15 @@ def _forget_folder(path: Path) -> None:
 # Server
 
 
+def _not_reached(error: Exception) -> bool:
+    import httpx
+
+    return isinstance(error, httpx.TransportError)
+
+
 def _connect(url: str) -> Any:
     import chromadb
+    import httpx
     from chromadb.config import Settings
 
     try:

