@@ -7,8 +7,9 @@ import contextlib
 import datetime as dt
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -22,16 +23,16 @@ from bot.drafts import Drafts
 from bot.embedding import Embedder
 from bot.errors import SettingsError
 from bot.inbox import Inbox
-from bot.index import Index, load_index, stored_version
+from bot.index import load_index, stored_version
 from bot.judge import in_doubt
 from bot.kinds import Kinds, read_kinds
 from bot.language import Languages
 from bot.macros import Macros
 from bot.notes import Notes
-from bot.plan import Part, Planner
+from bot.plan import Planner
 from bot.profile import ProfileReader
 from bot.prompts import Prompts
-from bot.retrieve import Found, Retriever, Short
+from bot.retrieve import Found, Retriever, Short, Wanted
 from bot.rewriter import Rewriter
 from bot.rows import TablePage, Tables
 from bot.settings import ROOT
@@ -45,7 +46,7 @@ from bot.vectors import SnapshotMissing, Vectors
 from bot.verify import Polarity, Verifier
 from bot.words import Words
 from bot.work import GuidePage, Room, Search, Work
-from bot.worker import Batch, Worker
+from bot.worker import Batch, Done, More, Worker
 from bot.writer import ModelWriter
 
 log = logging.getLogger(__name__)
@@ -117,19 +118,34 @@ class Parts:
             work.room = await self._room(work.question.collection)
             return await work.room.batch.one(search)
 
-    def _search(self, room: Retriever, searches: Sequence[Search]) -> list[list[Found]]:
-        """All parts of all questions that wait, those that share k and filter together."""
-        groups: dict[tuple[int, int, bool], list[tuple[int, Part]]] = {}
-        for number, search in enumerate(searches):
-            for part in search.parts:
-                groups.setdefault((search.k, id(search.keep), search.short), []).append((number, part))
-        result: list[list[Found]] = [[] for _ in searches]
-        for (k, _, short), members in groups.items():
-            keep = searches[members[0][0]].keep
-            found = room.find((room.query(part.text, about=part.about, context=part.context) for _, part in members), k, keep, short=short)
-            for (number, _), each in zip(members, found, strict=True):
-                result[number].append(each)
-        return result
+    @staticmethod
+    def _search(retriever: Retriever, more: More[Search], done: Done[list[Found]]) -> None:
+        """All parts of all searches that wait."""
+        parts = deque[tuple[tuple[int, int], Search]]()  # the number of a search and of a part of it
+        found: dict[int, dict[int, Found]] = {}
+        lengths: dict[int, int] = {}
+
+        def wanted(most: int) -> list[tuple[tuple[int, int], Wanted]]:
+            while len(parts) < most and (some := more(most - len(parts))):
+                for number, search in some:
+                    lengths[number], found[number] = len(search.parts), {}
+                    parts.extend(((number, i), search) for i in range(len(search.parts)))
+                    if not search.parts:
+                        done(number, [])
+            return [(key, read(key[1], search)) for key, search in (parts.popleft() for _ in range(min(most, len(parts))))]
+
+        def read(i: int, search: Search) -> Wanted:
+            part = search.parts[i]
+            return Wanted(retriever.query(part.text, about=part.about, context=part.context), search.k, search.keep, search.short)
+
+        def tell(key: tuple[int, int], each: Found) -> None:
+            number, i = key
+            found[number][i] = each
+            if len(found[number]) == lengths[number]:
+                of_parts = found.pop(number)
+                done(number, [of_parts[i] for i in range(lengths.pop(number))])
+
+        retriever.serve(wanted, tell)
 
     async def _room(self, collection: str | None) -> Room:
         name = collection or self._collection
@@ -151,11 +167,11 @@ class Parts:
                     await self._read_words_anew()
                 short = Short(self._embedder.embed_short, in_doubt) if self._embedder.embed_short else None
                 retriever = await asyncio.to_thread(Retriever, index, self._terms, self._embedder.embed, self._polarity, short)
-            batch: Batch[Search, list[Found]] = Batch(self._worker, lambda searches: self._search(retriever, searches))
+            batch: Batch[Search, list[Found]] = Batch(self._worker, partial(self._search, retriever))
             self._rooms[name] = room = Room(index, retriever, batch, Tables(index.table_rows, self._terms, self._weights), now)
             loop = asyncio.get_running_loop()
             loop.call_later(PREPARE_AFTER_S, self._aside, self._planner.prepare)
-            loop.call_later(OPEN_AFTER_S, self._aside, lambda: self._settled(index))
+            loop.call_later(OPEN_AFTER_S, self._aside, lambda: self._settled(retriever))
             return room
 
     @staticmethod
@@ -164,10 +180,10 @@ class Parts:
             asyncio.get_running_loop().run_in_executor(None, work)
 
     @staticmethod
-    def _settled(index: Index) -> None:
-        index.snapshot.open()
+    def _settled(retriever: Retriever) -> None:
+        retriever.index.snapshot.open()
+        retriever.prepare()
         given_back()
-
 
     async def _read_words_anew(self) -> None:
         """Word lists changed since the index before this one was made: the rooms are opened again with the new ones."""

@@ -17,10 +17,11 @@ import re
 import unicodedata
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from rapidfuzz.distance import OSA
@@ -44,8 +45,11 @@ AGREES, ASKED_FOR_AGREEMENT = 0.96, 20
 not learnt from), and over how many stored questions it is taken."""
 TOGETHER = 8
 """Queries with one call to the embedder and one to Chroma: more do not make one query cheaper, fewer leave more to be waited for."""
+AHEAD = 2
+"""So many of these calls at a time, while others are scored: then two processors have always something to do."""
 
 Embed = Callable[[Sequence[str]], np.ndarray]
+Key = TypeVar("Key")
 
 # What a question names must be named by its evidence, too; the other kinds are only kept from being mixed up.
 STRICT = frozenset({"visa", "form", "exam", "pathway", "waiver", "system", "state", "institution", "company"})
@@ -127,6 +131,16 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """`keep`: which chunks may be found. `short`: whether the short way to embed may be tried first."""
+
+    query: Query
+    k: int = 8
+    keep: Callable[[Chunk], bool] | None = None
+    short: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Short:
     """A quicker, less exact way to embed questions, and whether what was found with it is to be looked for again with the embedder."""
 
@@ -157,7 +171,7 @@ class Retriever:
             self._by_initial.setdefault(word[0], []).append(word)
         self._asked = lru_cache(maxsize=20_000)(self._asked_words)
         self._short = short if short is not None and self._agrees(short) else None
-        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="nearest")  # its thread ends when nobody refers to this retriever
+        self._ahead = ThreadPoolExecutor(AHEAD, thread_name_prefix="nearest")  # its threads end when nobody refers to this retriever
         self._has_questions = any(chunk.questions for chunk in index.chunks)
         self._shares = Counter(ident for chunk in index.chunks for ident in chunk.entities)
         self._facets = lru_cache(maxsize=20_000)(lambda row: heading_entities(terms, self.index.chunks[row]))
@@ -268,6 +282,14 @@ class Retriever:
     def _all_words(self, text: str) -> frozenset[str]:
         return frozenset(_EVERY_WORD.findall(self.terms.canonical(text)))
 
+    def prepare(self) -> None:
+        """Reads of every chunk what searches would else read of it one by one. Any thread may call it."""
+        for row, chunk in enumerate(self.index.chunks):
+            self._asked(row)
+            self._facets(row)
+            self._standing(row)
+            gives_orders(chunk.text)
+
     def is_rare(self, ident: str) -> bool:
         """Whether so few passages name a thing that one which does not cannot be about it."""
         return self._shares[ident] < RARE * len(self.index.chunks)
@@ -277,55 +299,76 @@ class Retriever:
     def find(
         self, queries: Iterable[Query], k: int = 8, keep: Callable[[Chunk], bool] | None = None, *, short: bool = True
     ) -> list[Found]:  # fmt: skip
-        """Of many queries, some are embedded and looked for in Chroma while others are read and scored."""
-        asked, result, doubtful = enumerate(queries), {}, deque[tuple[int, Query]]()
-
-        def following() -> _Batch | None:
-            if len(doubtful) < TOGETHER and (part := list(islice(asked, TOGETHER))):
-                return _Batch(part, self._short.embed if self._short and short else self.embed)
-            part = [doubtful.popleft() for _ in range(min(len(doubtful), TOGETHER))]
-            return _Batch(part, self.embed) if part else None
-
-        def scored(batch: _Batch, near: Sequence[tuple[np.ndarray, list[str]]]) -> None:
-            for (number, query), (vector, ids) in zip(batch.queries, near, strict=True):
-                result[number] = found = self._find(query, vector, ids, k, keep)
-                if self._short and batch.embed is not self.embed and self._short.in_doubt(found):
-                    doubtful.append((number, query))
-
-        batch = following()
-        while batch is not None and len(batch.queries) < TOGETHER:  # few questions: nothing to do meanwhile
-            scored(batch, self._nearest(batch))
-            batch = following()
-        nearest = self._ahead.submit(self._nearest, batch) if batch else None
-        while batch is not None and nearest is not None:
-            after = following()
-            near = nearest.result()
-            nearest = self._ahead.submit(self._nearest, after) if after else None
-            scored(batch, near)
-            batch = after or following()
-            if after is None and batch is not None:
-                nearest = self._ahead.submit(self._nearest, batch)
+        asked = enumerate(Wanted(query, k, keep, short) for query in queries)
+        result: dict[int, Found] = {}
+        self.serve(lambda most: list(islice(asked, most)), result.__setitem__)
         return [result[number] for number in range(len(result))]
 
-    def _nearest(self, batch: _Batch) -> list[tuple[np.ndarray, list[str]]]:
+    def serve(self, more: Callable[[int], Sequence[tuple[Key, Wanted]]], found: Callable[[Key, Found], None]) -> None:
+        """Finds for as long as there is something to find, and tells of each as soon as it can: some queries are embedded and looked for in
+        Chroma while others are read and scored.
+
+        Args:
+            more: up to so many queries that wait by now, each under a key. found: told what was found, not in the order of `more`.
+        """
+        exact = deque[tuple[Key, Wanted]]()
+
+        def following() -> _Batch[Key] | None:
+            """Those that are looked for again go first: somebody has waited for them already."""
+            if not exact:
+                waiting = more(TOGETHER)
+                quick = [(key, wanted) for key, wanted in waiting if self._short and wanted.short]
+                exact.extend((key, wanted) for key, wanted in waiting if not (self._short and wanted.short))
+                if quick:
+                    assert self._short
+                    return _Batch(quick, self._short.embed)
+            part = [exact.popleft() for _ in range(min(len(exact), TOGETHER))]
+            return _Batch(part, self.embed) if part else None
+
+        running = deque[tuple[_Batch[Key], Future[list[tuple[np.ndarray, list[str]]]]]]()
+
+        def started() -> bool:
+            while len(running) < AHEAD and (batch := following()):
+                running.append((batch, self._ahead.submit(self._nearest, batch)))
+            return bool(running)
+
+        while started():
+            batch, near = running.popleft()
+            weighed = [self._weigh(wanted.query) for _, wanted in batch.wanted]
+            nearest = near.result()
+            started()
+            for (key, wanted), words, (vector, ids) in zip(batch.wanted, weighed, nearest, strict=True):
+                result = self._find(wanted, words, vector, ids)
+                if self._short and batch.embed is not self.embed and self._short.in_doubt(result):
+                    exact.append((key, wanted))
+                else:
+                    found(key, result)
+
+    def _nearest(self, batch: _Batch[Any]) -> list[tuple[np.ndarray, list[str]]]:
         """The vector of each query and the entries of the index that are nearest to it: work outside of Python."""
-        vectors = batch.embed([query.text for _, query in batch.queries])
+        vectors = batch.embed([wanted.query.text for _, wanted in batch.wanted])
         return list(zip(vectors, self.index.snapshot.query(vectors, CANDIDATES), strict=True))
 
-    def _find(self, query: Query, vector: np.ndarray, ids: list[str], k: int, keep: Callable[[Chunk], bool] | None) -> Found:
-        bm25 = self.index.keywords.scores(query.tokens)
-        near = {self.index.rows[i.partition("#")[0]] for i in ids if i.partition("#")[0] in self.index.rows}
+    def _weigh(self, query: Query) -> _Words:
+        """What the words of a query tell, before its vector is there."""
+        keywords = self.index.keywords
+        bm25 = keywords.scores(query.tokens)
         top: np.ndarray = np.argpartition(-bm25, min(CANDIDATES, len(bm25) - 1))[:CANDIDATES] if len(bm25) else np.empty(0, np.int64)
-        near |= {int(r) for r in top if bm25[r] > 0}
-        if keep is not None:
-            near = {row for row in near if keep(self.index.chunks[row])}
-        weights = {token: self.index.keywords.rarity(token) for token in query.core}
-        names = [self.index.keywords.vocabulary.get(name, -1) for name in query.proper]
-        covered = self._coverage.of(query.core, weights, names)
-        scored = self._scored(np.array(sorted(near), np.int64), query, vector, bm25, covered)
+        weights = {token: keywords.rarity(token) for token in query.core}
+        names = [keywords.vocabulary.get(name, -1) for name in query.proper]
+        return _Words(bm25, top[bm25[top] > 0].tolist(), self._coverage.of(query.core, weights, names))
+
+    def _find(self, wanted: Wanted, words: _Words, vector: np.ndarray, ids: list[str]) -> Found:
+        query, covered = wanted.query, words.covered
+        rows = self.index.rows
+        near = {row for row in map(rows.get, {ident.partition("#")[0] for ident in ids}) if row is not None}
+        near.update(words.top)
+        if wanted.keep is not None:
+            near = {row for row in near if wanted.keep(self.index.chunks[row])}
+        scored = self._scored(np.array(sorted(near), np.int64), query, vector, words.bm25, covered)
         best = np.argsort(-scored.scores, kind="stable")
         say_not = self._say_not[np.array(scored.rows, np.int64)[best]]
-        passages = [self._passage(scored, i, rank, query, covered) for rank, i in enumerate(best[~say_not][:k].tolist(), 1)]
+        passages = [self._passage(scored, i, rank, query, covered) for rank, i in enumerate(best[~say_not][: wanted.k].tolist(), 1)]
         lacking = next((self._passage(scored, i, 1, query, covered) for i in best[say_not][:1].tolist()), None)
         everything = sorted((e for p in passages if not gives_orders(p.text) for e in evidence_of(p)), key=lambda e: -e.score)
         of_another = self._of_another(everything, query)
@@ -454,11 +497,20 @@ class Retriever:
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
-    """Numbered queries that are embedded together."""
+class _Batch(Generic[Key]):
+    """Queries that are embedded together."""
 
-    queries: list[tuple[int, Query]]
+    wanted: list[tuple[Key, Wanted]]
     embed: Embed
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """`top`: the rows of the index that share most with a query, by BM25."""
+
+    bm25: np.ndarray
+    top: list[int]
+    covered: Covered
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """One bounded worker for CPU work, so that the event loop never waits for a model.
 
-Questions that arrive while it is busy are searched together: one embedding call and one Chroma call for all of them. Nothing waits for a
-batch to fill, so a lone question loses no time.
+Questions that arrive while it is busy are searched together: one embedding call and one Chroma call for several of them. Nothing waits for
+a batch to fill, so a lone question loses no time.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
@@ -18,28 +19,47 @@ Result = TypeVar("Result")
 
 MAX_WAITING = 512
 
+More = Callable[[int], Sequence[tuple[int, Item]]]
+"""Up to so many items that wait by now, numbered. None: there are no more."""
+Done = Callable[[int, Result], None]
+
 
 class Worker:
     """A single thread. Work runs in the order in which it came."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="worker")
+        self._wanted = 0
+
+    @property
+    def has_more(self) -> bool:
+        """Whether other work waits for what runs now."""
+        return self._wanted > 1
 
     async def run(self, work: Callable[..., Result], *arguments: Any) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
+        self._wanted += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
+        finally:
+            self._wanted -= 1
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 class Batch(Generic[Item, Result]):
-    """Calls of `one` that pile up while the worker is busy become one call of `many`, of up to `size` items."""
+    """Calls of `one` that pile up while the worker is busy are worked on together, and those that come meanwhile join them."""
 
-    def __init__(self, worker: Worker, many: Callable[[Sequence[Item]], Sequence[Result]], size: int = 32) -> None:
+    def __init__(self, worker: Worker, work: Callable[[More[Item], Done[Result]], None], size: int = 32) -> None:
+        """
+        Args:
+            work: takes items until there are no more, and tells the result of each, in any order, before it returns.
+            size: as many are taken while other work waits for the worker; else there is no end while items come.
+        """
         self._worker = worker
-        self._many = many
+        self._work = work
         self._size = size
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._task: asyncio.Task[None] | None = None
 
     async def one(self, item: Item) -> Result:
@@ -57,16 +77,34 @@ class Batch(Generic[Item, Result]):
 
     async def _drain(self) -> None:
         while self._waiting:
-            part, self._waiting = self._waiting[: self._size], self._waiting[self._size :]
-            part = [(item, future) for item, future in part if not future.done()]
-            if not part:
-                continue
+            taken: dict[int, asyncio.Future[Result]] = {}
             try:
-                results = await self._worker.run(self._many, [item for item, _ in part])
-                for (_, future), result in zip(part, results, strict=True):
-                    if not future.done():
-                        future.set_result(result)
+                await self._worker.run(self._run, taken, asyncio.get_running_loop())
             except Exception as error:
-                for _, future in part:
+                for future in taken.values():
                     if not future.done():
                         future.set_exception(error)
+
+    def _run(self, taken: dict[int, asyncio.Future[Result]], loop: asyncio.AbstractEventLoop) -> None:
+        count = 0
+
+        def more(most: int) -> list[tuple[int, Item]]:
+            nonlocal count
+            some: list[tuple[int, Item]] = []
+            while self._waiting and len(some) < most and (count < self._size or not self._worker.has_more):
+                item, future = self._waiting.popleft()
+                if not future.done():  # nobody waits for it any more
+                    taken[count] = future
+                    some.append((count, item))
+                    count += 1
+            return some
+
+        def done(number: int, result: Result) -> None:
+            loop.call_soon_threadsafe(_tell, taken.pop(number), result)
+
+        self._work(more, done)
+
+
+def _tell(future: asyncio.Future[Result], result: Result) -> None:
+    if not future.done():
+        future.set_result(result)

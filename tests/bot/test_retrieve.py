@@ -7,7 +7,7 @@ from bot_day import TODAY
 
 from bot.bootstrap import open_advisor
 from bot.judge import judge
-from bot.retrieve import Retriever, Short, _same_letters
+from bot.retrieve import Retriever, Short, Wanted, _same_letters
 from bot.settings import read_settings
 from ingest.run import run
 
@@ -114,6 +114,24 @@ def test_searching_together_or_alone_is_the_same(retriever):
     for text, found in zip(TEXTS, together, strict=True):
         alone = retriever.find([retriever.query(text)])[0]
         assert [(p.chunk_id, p.score) for p in alone.passages] == [(p.chunk_id, pytest.approx(p.score, abs=1e-3)) for p in found.passages]
+
+
+def test_each_is_told_as_soon_as_it_is_found(retriever):
+    """And what comes while others are looked for joins in."""
+    texts, told = list(TEXTS), []
+
+    def more(most):
+        if told and len(told) == len(texts) == len(TEXTS):
+            texts.append("Who pays for malpractice insurance?")
+        waiting = texts[asked[0] : asked[0] + most]
+        asked[0] += len(waiting)
+        return [(text, Wanted(retriever.query(text), k=1)) for text in waiting]
+
+    asked = [0]
+    retriever.serve(more, lambda text, found: told.append((text, asked[0], len(found.passages))))
+    assert sorted(text for text, _, _ in told) == sorted(texts) and len(texts) == len(TEXTS) + 1
+    assert told[0][1] < len(texts), "the first was told only after the last was taken"
+    assert {passages for _, _, passages in told} == {1}
 
 
 def scores(found):

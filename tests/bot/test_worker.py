@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from bot.worker import Batch, Worker
+
+
+@pytest.fixture
+async def worker():
+    made = Worker()
+    yield made
+    made.close()
+
+
+def doubled(more, done):
+    while some := more(2):
+        for number, item in some:
+            done(number, 2 * item)
+
+
+async def test_each_is_told_its_own_result(worker):
+    batch = Batch(worker, doubled)
+    assert await asyncio.gather(*(batch.one(n) for n in range(50))) == [2 * n for n in range(50)]
+
+
+async def test_a_result_does_not_wait_for_the_others_and_who_comes_meanwhile_joins_in(worker):
+    go_on, runs = threading.Event(), []
+
+    def work(more, done):
+        runs.append(1)
+        for number, item in more(1):
+            done(number, item)
+        assert go_on.wait(20)
+        doubled(more, done)
+
+    batch = Batch(worker, work)
+    first, second = (asyncio.create_task(batch.one(n)) for n in (1, 2))
+    assert await asyncio.wait_for(first, 20) == 1
+    assert not second.done()
+    third = asyncio.create_task(batch.one(3))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await asyncio.gather(second, third) == [4, 6]
+    assert len(runs) == 1
+
+
+async def test_other_work_is_not_kept_waiting_by_searches_without_end(worker):
+    begun, busy = threading.Event(), asyncio.Event()
+
+    def work(more, done):
+        begun.set()
+        doubled(more, done)
+
+    batch = Batch(worker, work, size=4)
+
+    async def endless():
+        while not busy.is_set():
+            await batch.one(1)
+
+    asking = [asyncio.create_task(endless()) for _ in range(8)]
+    await asyncio.to_thread(begun.wait)
+    try:
+        assert await asyncio.wait_for(worker.run(lambda: "done"), 20) == "done"
+    finally:
+        busy.set()
+        await asyncio.gather(*asking)
+
+
+async def test_an_error_comes_to_those_who_had_no_result_and_to_nobody_after(worker):
+    def work(more, done):
+        (first, _), *rest = more(2)
+        if rest:
+            done(first, "well")
+            raise ValueError("broken")
+        done(first, "alone")
+
+    batch = Batch(worker, work)
+    found = await asyncio.gather(batch.one(1), batch.one(2), return_exceptions=True)
+    assert found[0] == "well" and isinstance(found[1], ValueError)
+    assert await batch.one(3) == "alone"
+
+
+async def test_what_nobody_waits_for_any_more_is_left_out(worker):
+    seen, held = [], threading.Event()
+
+    def work(more, done):
+        while some := more(1):
+            assert held.wait(20)
+            for number, item in some:
+                seen.append(item)
+                done(number, item)
+
+    batch = Batch(worker, work)
+    first, gone, last = (asyncio.create_task(batch.one(n)) for n in (1, 2, 3))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.sleep(0)
+    held.set()
+    assert await asyncio.gather(first, last) == [1, 3]
+    assert seen == [1, 3]
