@@ -389,7 +389,7 @@ class Answering(Writing):
         read, history = self._in_english(query, history)
         parts = self._planner.questions(read.english or query, self._asked(history))
         work = Work(Question(text=query, collection=collection), Plan(parts), await self._room(collection), Citations(self._today()), 0.0)
-        found = await self._find(work, Search(parts, max(k, 8), keep, short=True))
+        found = await self._find(work, Search(parts, max(k, 5 if len(parts) == 1 else 8), keep, short=True))
         if len(found) == 1:
             return found[0].passages[:k]
         merged: dict[str, Passage] = {}

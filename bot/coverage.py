@@ -21,7 +21,6 @@ class Covered:
 
     chunks: np.ndarray
     spans: np.ndarray
-    held: dict[str, np.ndarray]  # token -> which chunks hold it or what stands for it
     unnamed_by_chunks: np.ndarray  # share of the names that a chunk lacks; 0 when there are none
     unnamed_by_spans: np.ndarray
 
@@ -52,12 +51,11 @@ class Coverage:
             weights: token -> idf.
             names: terms of names.
         """
-        held = [{token: self._held(which, sets) for token, sets in core.items()} for which in (0, 1)]
         total = sum(weights.values())
         shares = [np.zeros(size) for size in self._sizes]
-        for share, tokens in zip(shares, held, strict=True):
-            for token, holders in tokens.items():
-                share += weights[token] * holders
+        for which, share in enumerate(shares):
+            for token, sets in core.items():
+                share[self._held(which, sets)] += weights[token]
             if total:
                 share /= total
         unnamed = [np.zeros(size) for size in self._sizes]
@@ -67,9 +65,12 @@ class Coverage:
                     share[self._with(which, name)] -= 1
                 share += len(names)
                 share /= len(names)
-        return Covered(shares[0], shares[1], held[0], unnamed[0], unnamed[1])
+        return Covered(*shares, *unnamed)
 
     def _held(self, which: int, sets: Sequence[frozenset[int]]) -> np.ndarray:
+        """Who holds any of the sets: their numbers, each once, or a mark for each."""
+        if len(sets) == 1 and len(sets[0]) == 1:
+            return self._with(which, next(iter(sets[0])))
         result = np.zeros(self._sizes[which], bool)
         for words in sets:
             if len(words) == 1:

@@ -28,6 +28,9 @@ KINDS = Path(__file__).with_name("kind_encoder.onnx")
 LONGEST = 128
 """Tokens; no longer text was trained on. The embedder itself embeds what is longer."""
 
+REMEMBERED = 2_000
+"""Vectors of words kept once read, 1.5 kB each: questions of one field have a few hundred in common."""
+
 
 def padded(ids: Sequence[Sequence[int] | np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """(texts, longest) int64: the tokens of each text, zeros after them, and 1 where there is one."""
@@ -57,6 +60,7 @@ class QueryEncoder:
             shape = int(about["words"]), int(about["dimensions"])
             self.dimensions = shape[1]
             self._width, self._offset = 4 * shape[1], int(about["offset"])
+            self._known: dict[int, np.ndarray] = {}
             # Read one by one, not mapped: pages of a file that is mapped would count as memory of this process.
             self._file = model.open("rb", buffering=0)
             known = np.frombuffer(bytes.fromhex(about["sample"]), np.float32)
@@ -70,8 +74,16 @@ class QueryEncoder:
         """(n, dimensions) float32, rows of length 1, of the embedder's tokens of each text: at most `LONGEST`."""
         tokens, mask = padded(ids)
         different, places = np.unique(tokens, return_inverse=True)
-        words = self._vectors(different.tolist())[places.reshape(tokens.shape)]
+        words = np.stack([self._word(word) for word in different.tolist()])[places.reshape(tokens.shape)]
         return cast(np.ndarray, self._session.run(None, {"words": words, "mask": mask})[0])
+
+    def _word(self, word: int) -> np.ndarray:
+        known = self._known.get(word)
+        if known is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            known = self._known[word] = self._vectors([word])[0]
+        return known
 
     def _vectors(self, words: Sequence[int]) -> np.ndarray:
         """(n, dimensions), of numbers of words, from the file; any thread may read."""

@@ -16,7 +16,7 @@ import math
 import re
 import unicodedata
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -38,7 +38,7 @@ from bot.verify import Polarity
 
 RARE = 0.02
 ECHO_FROM = 0.5
-CANDIDATES = 48
+CANDIDATES = 32
 """Taken from each of Chroma and BM25; the rest of the work is on their union."""
 AGREES, ASKED_FOR_AGREEMENT = 0.96, 20
 """Mean cosine of the vectors of the short way with the embedder's from which on it is used (0.977 over the golden questions, which it was
@@ -49,6 +49,7 @@ AHEAD = 2
 """So many of these calls at a time, while others are scored: then two processors have always something to do."""
 
 Embed = Callable[[Sequence[str]], np.ndarray]
+Rival = Callable[[frozenset[str]], float]
 Key = TypeVar("Key")
 
 # What a question names must be named by its evidence, too; the other kinds are only kept from being mixed up.
@@ -228,7 +229,8 @@ class Retriever:
         own = set(_OWN_LIFE.findall(self.terms.canonical(asked)))
         entities = {ident: kind for kind, idents in self.terms.found(asked).items() for ident in idents if ident not in own}
         tokens = self.terms.tokens(text)
-        core = {t: self._alternatives(t, text) for t in tokens if not t.isdigit() and "-" not in t and t not in _ASKING}
+        plain = self._plain(text)
+        core = {t: self._alternatives(t, plain) for t in tokens if not t.isdigit() and "-" not in t and t not in _ASKING}
         proper = frozenset(stem(w) for w in _WORD.findall(fold(text)) if w in self._names and w not in STOP) & set(core) - set(entities)
         years = frozenset(_YEAR.findall(_OWN_YEAR.sub("", fold(text))))
         return Query(
@@ -243,11 +245,13 @@ class Retriever:
             read_as,
         )
 
-    def _alternatives(self, token: str, text: str) -> tuple[frozenset[int], ...]:
-        plain = next(
-            (self.terms.spelled_out(w) for w in fold(text).split() if self.terms.is_abbreviation(w.strip(",.?!")) and stem(w) == token), ()
-        )
-        sets = [(token,), *((other,) for other in self._synonyms.get(token, ())), *((plain,) if plain else ())]
+    def _plain(self, text: str) -> dict[str, tuple[str, ...]]:
+        """Of each abbreviation in a text, by its stem, the tokens of the plain words it stands for."""
+        words = [word for word in fold(text).split() if self.terms.is_abbreviation(word.strip(",.?!"))]
+        return {stem(word): self.terms.spelled_out(word) for word in reversed(words)}
+
+    def _alternatives(self, token: str, plain: Mapping[str, tuple[str, ...]]) -> tuple[frozenset[int], ...]:
+        sets = [(token,), *((other,) for other in self._synonyms.get(token, ())), *((plain[token],) if plain.get(token) else ())]
         return tuple(self.index.keywords.term_ids(words) for words in sets)
 
     def _spelt(self, text: str) -> tuple[str, dict[str, str]]:
@@ -356,20 +360,20 @@ class Retriever:
         top: np.ndarray = np.argpartition(-bm25, min(CANDIDATES, len(bm25) - 1))[:CANDIDATES] if len(bm25) else np.empty(0, np.int64)
         weights = {token: keywords.rarity(token) for token in query.core}
         names = [keywords.vocabulary.get(name, -1) for name in query.proper]
-        return _Words(bm25, top[bm25[top] > 0].tolist(), self._coverage.of(query.core, weights, names))
+        return _Words(bm25, top[bm25[top] > 0].tolist(), self._coverage.of(query.core, weights, names), self._rivals(query))
 
     def _find(self, wanted: Wanted, words: _Words, vector: np.ndarray, ids: list[str]) -> Found:
-        query, covered = wanted.query, words.covered
+        query = wanted.query
         rows = self.index.rows
         near = {row for row in map(rows.get, {ident.partition("#")[0] for ident in ids}) if row is not None}
         near.update(words.top)
         if wanted.keep is not None:
             near = {row for row in near if wanted.keep(self.index.chunks[row])}
-        scored = self._scored(np.array(sorted(near), np.int64), query, vector, words.bm25, covered)
+        scored = self._scored(np.array(sorted(near), np.int64), query, vector, words)
         best = np.argsort(-scored.scores, kind="stable")
         say_not = self._say_not[np.array(scored.rows, np.int64)[best]]
-        passages = [self._passage(scored, i, rank, query, covered) for rank, i in enumerate(best[~say_not][: wanted.k].tolist(), 1)]
-        lacking = next((self._passage(scored, i, 1, query, covered) for i in best[say_not][:1].tolist()), None)
+        passages = [self._passage(scored, i, rank, query, words) for rank, i in enumerate(best[~say_not][: wanted.k].tolist(), 1)]
+        lacking = next((self._passage(scored, i, 1, query, words) for i in best[say_not][:1].tolist()), None)
         everything = sorted((e for p in passages if not gives_orders(p.text) for e in evidence_of(p)), key=lambda e: -e.score)
         of_another = self._of_another(everything, query)
         evidence = [e for e, other in zip(everything, of_another, strict=True) if not other]
@@ -386,9 +390,9 @@ class Retriever:
             left_out,
         )
 
-    def _scored(self, rows: np.ndarray, query: Query, vector: np.ndarray, bm25: np.ndarray, covered: Covered) -> _Scored:
+    def _scored(self, rows: np.ndarray, query: Query, vector: np.ndarray, words: _Words) -> _Scored:
         """The features of all candidates at once: one by one, some seventy of them took a quarter of a search."""
-        index, count = self.index, len(rows)
+        index, count, bm25, covered = self.index, len(rows), words.bm25, words.covered
         starts, spans = index.starts[rows], self._spans[rows]
         lengths = index.starts[rows + 1] - starts
         at = np.cumsum(lengths) - lengths  # where the vectors of a candidate begin among those of all
@@ -400,7 +404,7 @@ class Retriever:
         span = np.where(spans > 0, of_spans.max(axis=1, initial=-0.5), 0.0)
         otherwise = (chunk + span) / 2
         question, question2 = (np.where(np.isfinite(asked[:, -n]), self.scale.of(asked[:, -n]), otherwise) for n in (1, 2))
-        strict, rivals = query.named(STRICT), query.named(RIVALS)
+        strict, rival = query.named(STRICT), words.rival
         present = [index.chunks[row].entities for row in rows.tolist()] if strict else []
         named = np.array([len(strict & there) / len(strict) for there in present]) if strict else np.full(count, 0.5)
         best = float(bm25.max()) if len(bm25) else 0.0
@@ -415,7 +419,7 @@ class Retriever:
             "question2": question2,
             "named": named,
             "missing": 1 - named if strict else np.zeros(count),
-            "rival": np.array([self._rival(query, rivals, self._facets(row)) for row in rows.tolist()]) if rivals else np.zeros(count),
+            "rival": np.array([rival(self._facets(row)) for row in rows.tolist()]) if rival else np.zeros(count),
             "proper": covered.unnamed_by_chunks[rows],
         }
         scores = sum((WEIGHTS[name] * values for name, values in features.items()), np.zeros(count))
@@ -428,16 +432,15 @@ class Retriever:
             result[i] = max((_jaccard(query.words, words) for words in asked), default=0.0) ** 2
         return result
 
-    def _passage(self, scored: _Scored, i: int, rank: int, query: Query, covered: Covered) -> Passage:
+    def _passage(self, scored: _Scored, i: int, rank: int, query: Query, words: _Words) -> Passage:
         row = scored.rows[i]
         details = {name: float(values[i]) for name, values in scored.features.items()} | {"score": float(scored.scores[i]) / 10}
         first, count = int(self._firsts[row]), int(self._spans[row])
-        held, lacking = (shares[first : first + count].tolist() for shares in (covered.spans, covered.unnamed_by_spans))
+        held, lacking = (shares[first : first + count].tolist() for shares in (words.covered.spans, words.covered.unnamed_by_spans))
         cosines = scored.spans[i, :count].tolist()
         same = SPAN_WEIGHTS["passage"] * details["score"] + (SPAN_WEIGHTS["first_passage"] if rank == 1 else 0.0)
-        rivals = query.named(RIVALS)
         spans = tuple(
-            round(_squash(same + standing + self._span_score(query, rivals, row, n, cosine, coverage, unnamed), 8.5, 0.5), 4)
+            round(_squash(same + standing + self._span_score(query, words.rival, row, n, cosine, coverage, unnamed), 8.5, 0.5), 4)
             for n, (standing, cosine, coverage, unnamed) in enumerate(zip(self._standing(row), cosines, held, lacking, strict=True))
         )
         score, cosine = round(_squash(scored.scores[i]), 4), round(max(details["span"], details["question"]), 4)
@@ -454,13 +457,13 @@ class Retriever:
         )
 
     def _span_score(
-        self, query: Query, rivals: frozenset[str], row: int, number: int, cosine: float, coverage: float, unnamed: float
+        self, query: Query, rival: Rival | None, row: int, number: int, cosine: float, coverage: float, unnamed: float
     ) -> float:  # fmt: skip
         """Of what a span says on this question, before squashing."""
         span = self.index.chunks[row].spans[number]
         score = SPAN_WEIGHTS["cosine"] * cosine + SPAN_WEIGHTS["coverage"] * coverage + SPAN_WEIGHTS["proper"] * unnamed
-        if rivals:
-            score += SPAN_WEIGHTS["rival"] * self._rival(query, rivals, span.entities)
+        if rival:
+            score += SPAN_WEIGHTS["rival"] * rival(span.entities)
         if query.numbers:
             score += SPAN_WEIGHTS["numbers"] * len(query.numbers & set(_NUMBER.findall(span.said))) / len(query.numbers)
         return score
@@ -483,14 +486,25 @@ class Retriever:
 
         return [another(item) for item in items]
 
-    def _rival(self, query: Query, asked: frozenset[str], present: frozenset[str]) -> float:
-        """1 when the text is about another thing of a kind that the question names, and not about the one named."""
-        kinds = {query.entities[ident] for ident in asked if ident not in present} - {
-            query.entities[ident] for ident in asked if ident in present
-        }
-        if not kinds:
-            return 0.0
-        return len(kinds & self._kinds(present)) / len(kinds)
+    def _rivals(self, query: Query) -> Rival | None:
+        """Tells of what a text names how far it is about another thing of a kind that the question names, and not about the one named:
+        0..1. None where the question names nothing of the kind."""
+        asked: dict[str, set[str]] = {}
+        for ident in query.named(RIVALS):
+            asked.setdefault(query.entities[ident], set()).add(ident)
+        if not asked:
+            return None
+        told: dict[frozenset[str], float] = {}
+
+        def rival(present: frozenset[str]) -> float:
+            share = told.get(present)
+            if share is None:
+                kinds = [kind for kind, idents in asked.items() if idents.isdisjoint(present)]
+                others = self._kinds(present) if kinds else frozenset()
+                share = told[present] = sum(kind in others for kind in kinds) / len(kinds) if kinds else 0.0
+            return share
+
+        return rival
 
     def _kinds_of(self, present: frozenset[str]) -> frozenset[str]:
         return frozenset(self.terms.entities[ident].kind for ident in present if ident in self.terms.entities)
@@ -511,6 +525,7 @@ class _Words:
     bm25: np.ndarray
     top: list[int]
     covered: Covered
+    rival: Rival | None
 
 
 @dataclass(frozen=True, slots=True)

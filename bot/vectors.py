@@ -201,9 +201,12 @@ class Vectors:
 
 
 def _fill(client: Any, name: str, ids: Sequence[str], vectors: np.ndarray) -> Any:
-    # Of 100 neighbours looked at, pages that say what is not held were missed, and a vague question was answered.
+    # Of 100 entries looked at in a graph of 16 neighbours an entry, pages that say what is not held were missed, and a vague question was
+    # answered. With 32 neighbours 99.4 of 100 that are nearest are found, and as many golden questions as when 200 are looked at.
     # The last entries, fewer than sync_threshold (1000 by default), would be put into the graph anew at every start: up to 0.7 s.
-    graph = {"space": "cosine", "ef_search": 200, "ef_construction": 200, "sync_threshold": 2, "batch_size": 2}
+    graph: dict[str, Any] = {
+        "space": "cosine", "max_neighbors": 32, "ef_search": 100, "ef_construction": 400, "sync_threshold": 2, "batch_size": 2,
+    }  # fmt: skip
     collection = client.create_collection(name, embedding_function=None, configuration={"hnsw": graph})
     step = min(_BATCH, client.get_max_batch_size())
     for at in range(0, len(ids), step):

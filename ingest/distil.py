@@ -251,9 +251,9 @@ def written(state: dict[str, np.ndarray], words: np.ndarray, offset: int) -> byt
         largest = node("ReduceMax", [node("Abs", [x], f"{name}.size"), one], f"{name}.largest", keepdims=1)
         largest = node("Max", [largest, constant("least", np.float32(1e-12))], f"{name}.range")
         step = node("Mul", [largest, constant("step", np.float32(1 / 127))], f"{name}.step")
-        whole = node("Round", [node("Div", [x, step], f"{name}.steps")], f"{name}.near")
-        whole = node("Add", [whole, constant("middle", np.float32(128))], f"{name}.moved")
-        whole = node("Cast", [whole], f"{name}.bytes", to=TensorProto.UINT8)
+        of_rows = node("Reshape", [step, constant("flat", np.array([-1], np.int64))], f"{name}.of_rows")
+        middles = node("ConstantOfShape", [node("Shape", [of_rows], f"{name}.count")], f"{name}.middles", value=middle)
+        whole = node("QuantizeLinear", [x, of_rows, middles], f"{name}.bytes", axis=0)  # four steps in one
         steps = np.maximum(np.abs(by).max(0), 1e-12) / 63
         weights = constant(f"{name}.by", np.rint(by / steps).astype(np.int8))
         product = node("MatMulInteger", [whole, weights, constant("zero", np.uint8(128))], f"{name}.whole")
@@ -265,6 +265,7 @@ def written(state: dict[str, np.ndarray], words: np.ndarray, offset: int) -> byt
         sides = [constant(f"{name}.gain", gain), constant(f"{name}.shift", shift)]
         return node("LayerNormalization", [x, *sides], name, axis=-1, epsilon=1e-12)
 
+    middle = helper.make_tensor("middle", TensorProto.UINT8, [1], [128])
     zero, one, two = (constant(f"at{i}", np.array([i], np.int64)) for i in range(3))
     shape = node("Shape", ["mask"], "shape")
     texts, long = (node("Slice", [shape, begin, end], name) for name, begin, end in (("texts", zero, one), ("tokens", one, two)))
