@@ -57,9 +57,9 @@ FROM_ANSWERED: dict[MessageKind, float] = {
 SURELY = 0.75
 """At least, where the guides are sure to answer: an honest question is not overruled. And from here on what must not be answered is
 refused, though it has the words of what nobody knows ("the private number of the director")."""
-PERHAPS = 0.1
-"""From here on urgent help is named first, and the message then taken for what it is likelier to be. Of honest questions that nothing was
-fitted on, three in a hundred come to it."""
+PERHAPS, ALONE = 0.05, 0.5
+"""From here on urgent help is named first, and the message then taken for what it is likelier to be; and from here on for one classifier
+alone, whatever the others say. Of honest questions that nothing was fitted on, four in a hundred come to it."""
 PLAIN = 0.75
 """From here on an emergency is one and nothing else."""
 FRAGMENTS = 0.5
@@ -174,9 +174,17 @@ def _pooled(told: list[np.ndarray | None], *, abroad: bool) -> np.ndarray:
     chances = np.exp(_log_chances(SHARPER / whole * sum((share * each for share, each in some), np.zeros_like(alone))))
     danger = float(np.exp(alone[_DANGER]))
     if abroad and danger > chances[_DANGER]:  # danger is heard by the one that reads what was written
-        chances *= (1 - danger) / (1 - float(chances[_DANGER]))
-        chances[_DANGER] = danger
+        chances = _raised(chances, danger)
+    if chances[_DANGER] < PERHAPS and any(each[_DANGER] >= np.log(ALONE) for _, each in some):
+        chances = _raised(chances, PERHAPS)
     return chances
+
+
+def _raised(chances: np.ndarray, danger: float) -> np.ndarray:
+    """With danger so likely, the rest in proportion."""
+    rest = chances * ((1 - danger) / (1 - float(chances[_DANGER])))
+    rest[_DANGER] = danger
+    return rest
 
 
 def _named(chances: np.ndarray) -> dict[MessageKind, float]:

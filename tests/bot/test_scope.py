@@ -330,6 +330,22 @@ async def test_where_danger_may_be_meant_urgent_help_is_named_and_the_rest_as_ev
     assert help_text not in {s.text for s in plain.answer.sentences}
 
 
+async def test_urgent_help_is_named_too_where_one_of_three_alone_hears_danger(whole):
+    """Whatever the two others are sure of."""
+    kinds = told(whole, in_scope=9)
+    sure, heard_it = kinds.bias, np.array([9.0 if kind == "emergency" else 0.0 for kind in KINDS])
+    text = "¿Cuántos intentos tengo para el Step 1?"
+    for alone in range(3):
+        known = read_kinds()
+        bias = [heard_it if i == alone else sure for i in range(3)]
+        tuned, heard = (replace(each, bias=by, meaning=0 * each.meaning, spoken=0 * each.spoken)
+                        for each, by in zip((known.tuned, known.heard), bias[1:], strict=True))  # fmt: skip
+        with whole.telling_kinds_by(replace(kinds, bias=bias[0], tuned=tuned, heard=heard)):
+            found = await whole.explained(Question(text=text))
+        assert found.urgent or found.answer.status == "handoff", alone
+        assert found.answer.sentences[0].text == whole._prompts.say("emergency", "es")
+
+
 @pytest.mark.parametrize("text", ["How many attempts do I have for Step 1?", "¿Cuántos intentos tengo para el Step 1?"])
 @pytest.mark.parametrize(("kind", "weight"), [
     ("fraud", 8.3), ("fraud", 9.6), ("exam_recall", 8.3), ("exam_recall", 9.3), ("personal_data", 8.3), ("personal_data", 9.6),
