@@ -98,9 +98,16 @@ def _kept(path: Path, net: Any, maps: Any, *, mean: bool) -> tuple[dict[str, Any
     state = _state(net) | {f"map.{name}": value for name, value in _state(maps).items()}
     before = _known(path) if mean else {}
     if before.keys() == state.keys():
-        state = {name: (value + before[name].numpy()) / 2 for name, value in state.items()}
+        state = {name: _middle(value, before[name].numpy()) for name, value in state.items()}
     np.savez(path, **state)
     return {name: value for name, value in state.items() if not name.startswith("map.")}, _of_maps(state)
+
+
+def _middle(value: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Of positions that no text is as long as, fewer may have been written down."""
+    result = value.copy()
+    result[: len(before)] = (value[: len(before)] + before) / 2
+    return result
 
 
 def _known(path: Path) -> dict[str, Any]:

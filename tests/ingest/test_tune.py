@@ -80,7 +80,7 @@ def test_a_round_goes_on_from_the_weights_that_come_along(folder: Path, embedder
     model, encoder, tuned, heard = read_settings().weights_folder / "gte-small" / "onnx" / "model.onnx", *(
         folder / name for name in ("made.onnx", "made.npz", "heard.npz")
     )  # fmt: skip
-    run(folder, "--again", "--epochs", 0, "--encoder", encoder, "--tuned", tuned)
+    run(folder, "--again", "--mean", "--epochs", 0, "--encoder", encoder, "--tuned", tuned)
     run(folder, "--again", "--epochs", 0, "--universal", "--out", heard)
     ids = embedder.tokens(["How do I bake a cake?", "I graduated in 2015 and need a visa; which programs would look at me at all?"])
     assert (QueryEncoder(model, encoder).embed(ids) * QueryEncoder(model, KIND_ENCODER).embed(ids)).sum(1).min() > 0.995
