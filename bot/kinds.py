@@ -71,10 +71,10 @@ another country's licence is asked of the guides nevertheless."""
 SURELY_HONEST, OVERRULED = 0.9, frozenset({"fraud", "exam_recall", "personal_data", "legal", "medical", "neighbouring"})
 """From here on a message that falls under a rule of these kinds only has its words ("what happens to those who forge a letter?"), and is
 answered. Of 1,900 messages that nothing was fitted on by then, none that must be refused came to more than 0.74."""
-IN_DOUBT = 0.25
-"""From here on a message that the guides seem to answer is answered although something else is likelier, after it was said what is not
-helped with; and is told that first although an honest question is likelier. Of 87 messages of deceit that were held out and refused, one
-was as likely to be honest."""
+IN_DOUBT, NAMED = 0.25, 0.2
+"""From here on (likely to be honest) a message that the guides seem to answer is answered although something else is likelier, after it was
+said what is not helped with; and from here on (likely not to be) it is told that first although an honest question is likelier. Of 87
+messages of deceit that were held out and refused, one was as likely to be honest; of 340 honest questions eight are told that first."""
 REFUSED: tuple[MessageKind, ...] = ("fraud", "exam_recall", "personal_data")
 """What is not helped with, and may sound like an honest question."""
 OURS = 0.6
@@ -229,7 +229,7 @@ def doubted(guess: dict[MessageKind, float], kind: MessageKind | None) -> Messag
     if kind is not None:
         return kind if kind in (*REFUSED, "neighbouring") and guess["in_scope"] >= IN_DOUBT else None
     likeliest = max(REFUSED, key=lambda each: guess[each])
-    return likeliest if guess[likeliest] >= IN_DOUBT else None
+    return likeliest if guess[likeliest] >= NAMED else None
 
 
 @lru_cache(maxsize=1)
