@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from bot.errors import AdvisorError
@@ -77,32 +78,40 @@ class Batch(Generic[Item, Result]):
 
     async def _drain(self) -> None:
         while self._waiting:
-            taken: dict[int, asyncio.Future[Result]] = {}
+            taken = _Taken[Result]()
             try:
                 await self._worker.run(self._run, taken, asyncio.get_running_loop())
             except Exception as error:
-                for future in taken.values():
+                failed = [*taken.open.values()]
+                if not taken.count:  # the worker is closed, or nothing can be worked on: the next run would end like this one
+                    failed += [self._waiting.popleft()[1] for _ in range(len(self._waiting))]
+                for future in failed:
                     if not future.done():
                         future.set_exception(error)
 
-    def _run(self, taken: dict[int, asyncio.Future[Result]], loop: asyncio.AbstractEventLoop) -> None:
-        count = 0
-
+    def _run(self, taken: _Taken[Result], loop: asyncio.AbstractEventLoop) -> None:
         def more(most: int) -> list[tuple[int, Item]]:
-            nonlocal count
             some: list[tuple[int, Item]] = []
-            while self._waiting and len(some) < most and (count < self._size or not self._worker.has_more):
+            while self._waiting and len(some) < most and (taken.count < self._size or not self._worker.has_more):
                 item, future = self._waiting.popleft()
                 if not future.done():  # nobody waits for it any more
-                    taken[count] = future
-                    some.append((count, item))
-                    count += 1
+                    taken.open[taken.count] = future
+                    some.append((taken.count, item))
+                    taken.count += 1
             return some
 
         def done(number: int, result: Result) -> None:
-            loop.call_soon_threadsafe(_tell, taken.pop(number), result)
+            loop.call_soon_threadsafe(_tell, taken.open.pop(number), result)
 
         self._work(more, done)
+
+
+@dataclass(slots=True)
+class _Taken(Generic[Result]):
+    """What a run of the worker has taken on: how many, and who still waits for a result, by number."""
+
+    count: int = 0
+    open: dict[int, asyncio.Future[Result]] = field(default_factory=dict)
 
 
 def _tell(future: asyncio.Future[Result], result: Result) -> None:

@@ -101,3 +101,15 @@ async def test_what_nobody_waits_for_any_more_is_left_out(worker):
     held.set()
     assert await asyncio.gather(first, last) == [1, 3]
     assert seen == [1, 3]
+
+
+@pytest.mark.parametrize("how", ["closed", "broken"])
+async def test_where_nothing_can_be_worked_on_everybody_who_waits_is_told(worker, how):
+    def broken(more, done):
+        raise ValueError("broken before anything was taken")
+
+    batch = Batch(worker, broken if how == "broken" else doubled)
+    if how == "closed":
+        worker.close()
+    found = await asyncio.wait_for(asyncio.gather(batch.one(1), batch.one(2), return_exceptions=True), 20)
+    assert all(isinstance(each, ValueError if how == "broken" else RuntimeError) for each in found)
