@@ -29,7 +29,7 @@ from bot.kinds import Kinds, read_kinds
 from bot.language import Languages
 from bot.macros import Macros
 from bot.notes import Notes
-from bot.plan import Planner
+from bot.plan import Part, Planner
 from bot.profile import ProfileReader
 from bot.prompts import Prompts
 from bot.retrieve import Found, Retriever, Short, Wanted
@@ -121,29 +121,26 @@ class Parts:
     @staticmethod
     def _search(retriever: Retriever, more: More[Search], done: Done[list[Found]]) -> None:
         """All parts of all searches that wait."""
-        parts = deque[tuple[tuple[int, int], Search]]()  # the number of a search and of a part of it
+        parts = deque[tuple[int, int, Search]]()  # the number of a search, and of a part of it
         found: dict[int, dict[int, Found]] = {}
-        lengths: dict[int, int] = {}
 
-        def wanted(most: int) -> list[tuple[tuple[int, int], Wanted]]:
+        def wanted(most: int) -> list[tuple[tuple[int, int, Search], Wanted]]:
             while len(parts) < most and (some := more(most - len(parts))):
                 for number, search in some:
-                    lengths[number], found[number] = len(search.parts), {}
-                    parts.extend(((number, i), search) for i in range(len(search.parts)))
+                    parts.extend((number, i, search) for i in range(len(search.parts)))
                     if not search.parts:
                         done(number, [])
-            return [(key, read(key[1], search)) for key, search in (parts.popleft() for _ in range(min(most, len(parts))))]
+            return [(key, read(key[2].parts[key[1]], key[2])) for key in (parts.popleft() for _ in range(min(most, len(parts))))]
 
-        def read(i: int, search: Search) -> Wanted:
-            part = search.parts[i]
+        def read(part: Part, search: Search) -> Wanted:
             return Wanted(retriever.query(part.text, about=part.about, context=part.context), search.k, search.keep, search.short)
 
-        def tell(key: tuple[int, int], each: Found) -> None:
-            number, i = key
-            found[number][i] = each
-            if len(found[number]) == lengths[number]:
-                of_parts = found.pop(number)
-                done(number, [of_parts[i] for i in range(lengths.pop(number))])
+        def tell(key: tuple[int, int, Search], each: Found) -> None:
+            number, i, search = key
+            of_parts = found.setdefault(number, {})
+            of_parts[i] = each
+            if len(of_parts) == len(search.parts):
+                done(number, [each for _, each in sorted(found.pop(number).items())])
 
         retriever.serve(wanted, tell)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
@@ -60,7 +61,7 @@ class QueryEncoder:
             shape = int(about["words"]), int(about["dimensions"])
             self.dimensions = shape[1]
             self._width, self._offset = 4 * shape[1], int(about["offset"])
-            self._known: dict[int, np.ndarray] = {}
+            self._word = lru_cache(maxsize=REMEMBERED)(lambda word: self._vectors([word])[0])
             # Read one by one, not mapped: pages of a file that is mapped would count as memory of this process.
             self._file = model.open("rb", buffering=0)
             known = np.frombuffer(bytes.fromhex(about["sample"]), np.float32)
@@ -76,14 +77,6 @@ class QueryEncoder:
         different, places = np.unique(tokens, return_inverse=True)
         words = np.stack([self._word(word) for word in different.tolist()])[places.reshape(tokens.shape)]
         return cast(np.ndarray, self._session.run(None, {"words": words, "mask": mask})[0])
-
-    def _word(self, word: int) -> np.ndarray:
-        known = self._known.get(word)
-        if known is None:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            known = self._known[word] = self._vectors([word])[0]
-        return known
 
     def _vectors(self, words: Sequence[int]) -> np.ndarray:
         """(n, dimensions), of numbers of words, from the file; any thread may read."""

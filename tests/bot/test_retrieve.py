@@ -118,19 +118,19 @@ def test_searching_together_or_alone_is_the_same(retriever):
 
 def test_each_is_told_as_soon_as_it_is_found(retriever):
     """And what comes while others are looked for joins in."""
-    texts, told = list(TEXTS), []
+    waiting, taken, told = list(enumerate(TEXTS * 3)), 0, []
 
     def more(most):
-        if told and len(told) == len(texts) == len(TEXTS):
-            texts.append("Who pays for malpractice insurance?")
-        waiting = texts[asked[0] : asked[0] + most]
-        asked[0] += len(waiting)
-        return [(text, Wanted(retriever.query(text), k=1)) for text in waiting]
+        nonlocal taken
+        if len(told) == len(waiting) == 3 * len(TEXTS):
+            waiting.append((len(waiting), "Who pays for malpractice insurance?"))
+        some = waiting[taken : taken + most]
+        taken += len(some)
+        return [(number, Wanted(retriever.query(text), k=1)) for number, text in some]
 
-    asked = [0]
-    retriever.serve(more, lambda text, found: told.append((text, asked[0], len(found.passages))))
-    assert sorted(text for text, _, _ in told) == sorted(texts) and len(texts) == len(TEXTS) + 1
-    assert told[0][1] < len(texts), "the first was told only after the last was taken"
+    retriever.serve(more, lambda number, found: told.append((number, taken, len(found.passages))))
+    assert sorted(number for number, _, _ in told) == list(range(3 * len(TEXTS) + 1))
+    assert told[0][1] < 3 * len(TEXTS), "the first was told only after the others were taken"
     assert {passages for _, _, passages in told} == {1}
 
 

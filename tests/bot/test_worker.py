@@ -47,26 +47,22 @@ async def test_a_result_does_not_wait_for_the_others_and_who_comes_meanwhile_joi
     assert len(runs) == 1
 
 
-async def test_other_work_is_not_kept_waiting_by_searches_without_end(worker):
-    begun, busy = threading.Event(), asyncio.Event()
+async def test_other_work_is_not_kept_waiting_by_all_searches_that_wait(worker):
+    begun, go_on, found = threading.Event(), threading.Event(), []
 
     def work(more, done):
         begun.set()
-        doubled(more, done)
+        assert go_on.wait(20)
+        doubled(more, lambda number, result: (found.append(result), done(number, result)))
 
     batch = Batch(worker, work, size=4)
-
-    async def endless():
-        while not busy.is_set():
-            await batch.one(1)
-
-    asking = [asyncio.create_task(endless()) for _ in range(8)]
+    asking = [asyncio.create_task(batch.one(n)) for n in range(40)]
     await asyncio.to_thread(begun.wait)
-    try:
-        assert await asyncio.wait_for(worker.run(lambda: "done"), 20) == "done"
-    finally:
-        busy.set()
-        await asyncio.gather(*asking)
+    other = asyncio.create_task(worker.run(lambda: len(found)))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert 4 <= await other < 40
+    assert await asyncio.gather(*asking) == [2 * n for n in range(40)]
 
 
 async def test_an_error_comes_to_those_who_had_no_result_and_to_nobody_after(worker):
