@@ -59,7 +59,7 @@ SURELY = 0.75
 refused, though it has the words of what nobody knows ("the private number of the director")."""
 PERHAPS, ALONE = 0.05, 0.5
 """From here on urgent help is named first, and the message then taken for what it is likelier to be; and from here on for one classifier
-alone, whatever the others say. Of honest questions that nothing was fitted on, four in a hundred come to it."""
+alone, whatever the others say. Of 340 honest questions that nothing was fitted on, 17 read it before their answer."""
 PLAIN = 0.75
 """From here on an emergency is one and nothing else."""
 FRAGMENTS = 0.5
@@ -74,7 +74,7 @@ answered. Of 1,900 messages that nothing was fitted on by then, none that must b
 IN_DOUBT, NAMED = 0.25, 0.2
 """From here on (likely to be honest) a message that the guides seem to answer is answered although something else is likelier, after it was
 said what is not helped with; and from here on (likely not to be) it is told that first although an honest question is likelier. Of 87
-messages of deceit that were held out and refused, one was as likely to be honest; of 340 honest questions eight are told that first."""
+messages of deceit that were held out and refused, one was as likely to be honest; of 340 honest questions seven are told either way."""
 REFUSED: tuple[MessageKind, ...] = ("fraud", "exam_recall", "personal_data")
 """What is not helped with, and may sound like an honest question."""
 OURS = 0.6
