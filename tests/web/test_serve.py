@@ -71,6 +71,18 @@ def test_it_notices_that_another_process_indexed_a_changed_guide(served: Running
     assert after["trace"]["knowledge_version"] != before["trace"]["knowledge_version"]  # type: ignore[index]
 
 
+def test_a_server_that_built_its_index_takes_no_more_memory_than_one_that_found_it(environment: dict[str, str], tmp_path: Path) -> None:
+    def anonymous_kb() -> int:
+        """Of a server that has answered; pages of files are shared with others, and come and go."""
+        with running([COMMAND, "serve", "--port", "0"], cwd=tmp_path, env={**environment, "IMG_ADVISOR_DATA": str(tmp_path)}) as found:
+            assert ask(found, PASSING)["status"] == "answered"
+            status = Path(f"/proc/{found.process.pid}/status").read_text()
+            return int(dict(line.split(":", 1) for line in status.splitlines())["RssAnon"].split()[0])
+
+    built, found = anonymous_kb(), anonymous_kb()
+    assert built < 1.1 * found
+
+
 def test_a_taken_port_is_told_before_anything_else(served: Running, tmp_path: Path, environment: dict[str, str]) -> None:
     port = served.url.rpartition(":")[2]
     done = subprocess.run(

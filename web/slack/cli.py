@@ -34,11 +34,11 @@ def run(
     if context.invoked_subcommand is not None:
         return
     from web.cli import progress_bar
-    from web.serve import up_to_date
+    from web.serve import bring_up_to_date
     from web.slack.run import run_socket, run_twin
 
     settings = read_settings()
-    asyncio.run(up_to_date(settings, progress_bar))
+    bring_up_to_date(settings, progress_bar)
     asyncio.run(run_twin(settings, port) if twin else run_socket(settings))
     typer.echo("Stopped.", err=True)
 
