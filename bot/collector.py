@@ -1,4 +1,5 @@
-"""The garbage collector, paused while things are loaded that stay, and rarer in a program of our own; and memory that is given back.
+"""For programs of our own: the garbage collector, paused while things are loaded that stay, and rarer; memory that is given back; and
+NumPy's threads, which are not wanted.
 
 Loading makes hundreds of thousands of objects and no garbage; searching them again and again costs a tenth of a start.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -14,6 +16,12 @@ from contextlib import contextmanager, suppress
 def rarer() -> None:
     """For a program's first lines. Python looks for garbage after every 700 new objects, a library's import makes thousands."""
     gc.set_threshold(20_000, 20, 50)
+
+
+def one_thread() -> None:
+    """For a program's first lines, before NumPy is there: products of a few rows take no second thread, and one that waits for them keeps a
+    processor busy and 25 MB; of searches at once a quarter was lost to it. What the environment says holds."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from bot import __version__
 from bot.answer import Answer, Profile, Question, Turn
-from bot.collector import rarer
+from bot.collector import one_thread, rarer
 from bot.errors import AdvisorError, IndexMismatch, IndexMissing, InputError, ShrinkRefused, UnknownCollection
 from bot.settings import Settings, read_settings
 from web import advisors, audits, handoffs, seed
@@ -54,6 +54,7 @@ Collection = Annotated[str | None, typer.Option("--collection", help="Another co
 
 def main() -> None:
     """Entry point; turns errors into one sentence and an exit status."""
+    one_thread()
     rarer()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     status = _status()

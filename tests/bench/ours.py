@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bot.collector import rarer
+from bot.collector import one_thread, rarer
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -101,7 +101,7 @@ def say(value: Any) -> None:
 
 
 def main() -> None:
-    rarer()  # as the command line does, before it imports the rest
+    one_thread(), rarer()  # as the command line does, before it imports the rest
     mode, folder, *rest = sys.argv[1:]
     if mode == "build":
         say(asyncio.run(build(folder)))
