@@ -19,7 +19,7 @@ import yaml
 
 from bot.errors import SettingsError
 from bot.glossary import LEAST_SLIP, LONGEST_WORD, Glossary, folded, plain, tokens
-from bot.retrieve import english
+from bot.spelling import english
 from bot.terms import STOP, Read, Terms, read_yaml
 
 ENOUGH = 2
@@ -212,8 +212,7 @@ class Languages:
         """Whether a word is a common one, or a name of the field, but for one letter."""
         if not LEAST_SLIP <= len(word) <= LONGEST_WORD or not word.isascii():
             return False
-        near = english().known(english().edit_distance_1(word.casefold()))
-        return any(english()[each] >= COMMON or self._is_term(each) for each in near)
+        return any(english().count(each) >= COMMON or self._is_term(each) for each in english().near(word.casefold()))
 
     def _is_english(self, word: str) -> bool:
         low = word.casefold()

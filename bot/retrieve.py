@@ -26,13 +26,13 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import extract
-from spellchecker import SpellChecker
 
 from bot.coverage import Coverage, Covered
 from bot.evidence import Evidence
 from bot.index import Index
 from bot.orders import gives_orders
 from bot.passage import Chunk, Passage
+from bot.spelling import english
 from bot.terms import STOP, Terms, fold, stem
 from bot.verify import Polarity
 
@@ -575,12 +575,6 @@ def _same_letters(word: str, other: str) -> bool:
 def fold_case(text: str) -> str:
     """Accents and odd hyphens off, capitals kept."""
     return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-
-
-@lru_cache(maxsize=1)
-def english() -> SpellChecker:
-    """160,000 English words, names among them. Read at the first word that the corpus does not know."""
-    return SpellChecker(language="en")
 
 
 def _squash(score: float, middle: float = 10.0, steepness: float = 0.7) -> float:

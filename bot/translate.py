@@ -20,7 +20,7 @@ from bot.figures import Figure, find
 from bot.glossary import folded, plain, tokens
 from bot.language import SCRIPTS, Languages
 from bot.prompts import Prompts
-from bot.retrieve import english
+from bot.spelling import english
 from bot.spent import tokens_of
 from bot.terms import Terms
 from bot.writer import Count, data, reason_of
