@@ -343,14 +343,15 @@ class Answering(Writing):
         if guess is None or work.question.history and not says_something(work.question.text):
             return None
         kind = decided(guess, answered=answered, surely=surely)
-        perhaps = doubted(guess, kind) if answered else None
+        nothing = not answered and kind is None and work.plan.leaning is None  # that nothing is held will be told
+        perhaps = doubted(guess, kind) if answered or nothing else None
         taken = perhaps or kind
         if taken is None or work.question.history and taken not in UNSAFE:
             return None
         work.steps.append(f"meant: {'perhaps ' if perhaps else ''}{taken}")
         scope = self._planner.kind(taken)
         if scope is not None and perhaps:
-            return scope.doubted()
+            return scope.doubted(answered=answered)
         if scope is None or taken != "emergency" or not answered or guess[taken] >= PLAIN:
             return scope
         return replace(scope, goes_on="all", status="answered")  # it may be a question as well: that is answered after the urgent help
@@ -360,6 +361,8 @@ class Answering(Writing):
         if read.language == "en" and not read.unknown:
             return None  # pictures alone mean too many things
         scope = await self._meant(work, text, answered=False)
+        if scope is not None and scope.in_doubt:
+            return None
         if scope is None or scope.kind in UNSAFE and scope.kind != "emergency":
             return scope
         if scope.kind == "out_of_scope" and read.language == "en":

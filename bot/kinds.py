@@ -71,10 +71,12 @@ another country's licence is asked of the guides nevertheless."""
 SURELY_HONEST, OVERRULED = 0.9, frozenset({"fraud", "exam_recall", "personal_data", "legal", "medical", "neighbouring"})
 """From here on a message that falls under a rule of these kinds only has its words ("what happens to those who forge a letter?"), and is
 answered. Of 1,900 messages that nothing was fitted on by then, none that must be refused came to more than 0.74."""
-IN_DOUBT, NAMED = 0.25, 0.2
+IN_DOUBT, NAMED = 0.25, 0.1
 """From here on (likely to be honest) a message that the guides seem to answer is answered although something else is likelier, after it was
-said what is not helped with; and from here on (likely not to be) it is told that first although an honest question is likelier. Of 87
-messages of deceit that were held out and refused, one was as likely to be honest; of 340 honest questions seven are told either way."""
+said what is not helped with; and from here on (likely not to be) it is told that first although an honest question is likelier, or although
+nothing is held on it. Of 87 messages of deceit that were held out and refused, one was as likely to be honest. Eleven of 340 honest
+questions that were held out are told either way, and 13 of 583 golden questions. With 0.05 no more deceit is met among the messages that
+lie between kinds."""
 REFUSED: tuple[MessageKind, ...] = ("fraud", "exam_recall", "personal_data")
 """What is not helped with, and may sound like an honest question."""
 OURS = 0.6
@@ -224,7 +226,7 @@ def decided(guess: dict[MessageKind, float], *, answered: bool, surely: bool = F
 
 
 def doubted(guess: dict[MessageKind, float], kind: MessageKind | None) -> MessageKind | None:
-    """What is to be named first, before a message that the guides seem to answer is answered: it may be honest though it was taken for
+    """What is to be named first, before a message is answered, or told that nothing is held: it may be honest though it was taken for
     something else (`kind`, as `decided`), or not be honest though it was not. None: there is no such doubt."""
     if kind is not None:
         return kind if kind in (*REFUSED, "neighbouring") and guess["in_scope"] >= IN_DOUBT else None

@@ -110,9 +110,10 @@ def _taken_for(message: Message, explained: Explained) -> TakenFor:
     answered = goes_on and (bool(explained.answer.results) or any(judged.answerable for judged in explained.judged))
     if message.kind == "emergency" and explained.urgent:
         return TakenFor(message.kind, "emergency")
-    if scope is None:
+    if scope is None or scope.in_doubt and not answered:
         in_vain = explained.answer.status == "no_answer" and message.kind != "in_scope"
-        return TakenFor(message.kind, "not_held" if in_vain else message.told_as("in_scope"))
+        warned = scope is not None and scope.kind == message.kind
+        return TakenFor(message.kind, "not_held" if in_vain else message.told_as("in_scope"), warned=warned)
     found = scope.kind
     if found == "emergency" and goes_on and message.kind == "in_scope" or scope.in_doubt and guess and guess["in_scope"] >= guess[found]:
         found = "in_scope"

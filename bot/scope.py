@@ -91,9 +91,10 @@ class Scope:
     spoken: tuple[tuple[str, Phrase], ...] = ()  # those of several words, and their languages
     in_doubt: bool = False  # the message may as well be none of this kind
 
-    def doubted(self) -> Scope:
-        """For a message that may be of this kind: what is not done is said, and the message then answered."""
-        phrase = f"{self.phrase.split()[0]} in_doubt"
+    def doubted(self, *, answered: bool) -> Scope:
+        """For a message that may be of this kind: what is not done is said, and the message then answered, where the guides seem to
+        (`answered`)."""
+        phrase = self.phrase.split()[0] + (" in_doubt" if answered else "")
         return replace(
             self, in_doubt=True, phrase=phrase, section="", nearest=False, closing="", goes_on="all", status="answered"
         )  # fmt: skip

@@ -365,6 +365,17 @@ async def test_what_may_be_honest_is_answered_after_it_was_said_what_is_not_help
     assert not {named, doubt} & {s.text for s in plain.sentences}
 
 
+@pytest.mark.parametrize("kind", ["fraud", "exam_recall", "personal_data"])
+async def test_where_nothing_is_held_what_is_not_helped_with_is_said_before_that(whole, kind):
+    text = "how much does Ohio's health department charge to review a Conrad file"
+    with whole.telling_kinds_by(told(whole, in_scope=9)):
+        plain = await whole.answer(Question(text=text))
+    with whole.telling_kinds_by(told(whole, in_scope=9, **{kind: 8})):
+        careful = await whole.answer(Question(text=text))
+    assert plain.status == careful.status == "no_answer" and plain.sentences
+    assert [s.text for s in careful.sentences] == [whole._prompts.say(kind), *(s.text for s in plain.sentences)]
+
+
 async def test_what_is_answered_after_a_word_is_looked_for_once(whole, monkeypatch):
     looked = []
     find = whole._find
@@ -384,7 +395,7 @@ async def test_who_names_another_country_and_may_mean_ours_is_answered_after_it_
 async def test_what_is_hardly_honest_is_refused_and_what_is_hardly_not_is_answered_as_ever(whole):
     text = "How many attempts do I have for Step 1?"
     doubt = whole._prompts.say("in_doubt")
-    for weight, status in ((11, "refused"), (7.5, "answered")):
+    for weight, status in ((11, "refused"), (5.5, "answered")):
         with whole.telling_kinds_by(told(whole, in_scope=9, fraud=weight)):
             answer = await whole.answer(Question(text=text))
         assert answer.status == status and doubt not in {s.text for s in answer.sentences}
