@@ -1,5 +1,5 @@
-"""Questions -> vectors beside those of gte-small's passages, in a fifth of the time: three of its twelve layers (the first, the middle and
-the last), trained until their vectors of short texts are the ones that all twelve give (distillation of the query encoder alone: Kim et al.
+"""Questions -> vectors beside those of gte-small's passages, in a ninth of the time: two of its twelve layers (the first and the last),
+trained until their vectors of short texts are the ones that all twelve give (distillation of the query encoder alone: Kim et al.
 2023, "EmbedDistill"), and computed in whole numbers of eight bits, with a scale for each token and for each column of the weights
 (Dettmers et al. 2022, "LLM.int8()", section 3).
 
