@@ -111,8 +111,9 @@ debian:
 run: .venv/.run weights
 	@exec $(BIN)/img-advisor serve $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
 
+# A file at a time for each processor: tests of a file share servers. Each worker wants some 2 GB.
 test: debian .venv/.dev .venv-st/.st weights
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

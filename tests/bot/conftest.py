@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from bot_day import TODAY
+from data_copy import copy_data
 from small_library import write_library
 
 from bot.advisor import Advisor
@@ -29,7 +30,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture
 def small(indexed: Settings, tmp_path: Path) -> Settings:
     """A copy of it for one test alone."""
-    shutil.copytree(indexed.data, tmp_path / "data")
+    copy_data(indexed.data, tmp_path / "data")
     shutil.copytree(indexed.knowledge, tmp_path / "knowledge")
     return indexed.model_copy(update={"data": tmp_path / "data", "knowledge": tmp_path / "knowledge"})
 

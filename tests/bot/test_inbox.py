@@ -1,11 +1,11 @@
 import asyncio
 import datetime as dt
-import shutil
 from pathlib import Path
 from random import Random
 
 import pytest
 import sqlalchemy as sa
+from data_copy import copy_data
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot import tables
@@ -130,7 +130,7 @@ async def test_who_writes_again_waits_again(store: Store, inbox: Inbox) -> None:
 
 async def test_emergencies_come_first_then_deadlines_then_the_longest_wait(library: Path, tmp_path: Path) -> None:
     """With the calendar and the patterns that come along."""
-    shutil.copytree(library, tmp_path / "data")
+    copy_data(library, tmp_path / "data")
     advisor = await open_advisor(read_settings(data=tmp_path / "data"), today=lambda: dt.date(2026, 11, 26))
     try:
         await presses(advisor)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from bot_day import TODAY
+from data_copy import copy_data
 
 from bot import tables
 from bot.advisor import Advisor
@@ -48,7 +49,7 @@ def here(
     """The small library, indexed, on either database: a copy for one test alone."""
     like = indexed if request.param == "sqlite" else request.getfixturevalue("in_postgres")
     shutil.copytree(like.knowledge, tmp_path / "knowledge")
-    shutil.copytree(like.data, tmp_path / "data")
+    copy_data(like.data, tmp_path / "data")
     own = like.model_copy(update={"data": tmp_path / "data", "knowledge": tmp_path / "knowledge"})
     if request.param == "sqlite":
         yield own

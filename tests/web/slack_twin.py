@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
@@ -13,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 import uvicorn
+from data_copy import DATABASE, copy_data
 from pydantic import SecretStr
 
 from bot import tables
@@ -85,8 +85,8 @@ async def until(true: Callable[[], Awaitable[bool]], longest_s: float = 60) -> N
 
 def copied(data: Path, to: Path) -> None:
     """The index of a data folder, without what other tests have asked there."""
-    shutil.copytree(data, to)
-    with closing(sqlite3.connect(to / "advisor.sqlite3")) as connection, connection:
+    copy_data(data, to)
+    with closing(sqlite3.connect(to / DATABASE)) as connection, connection:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("DELETE FROM conversations")
 

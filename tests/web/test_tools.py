@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from data_copy import copy_data
 from icalendar import Calendar
 from jsonschema import Draft202012Validator
 from web_server import Server, begin, is_problem, serve
@@ -25,7 +25,7 @@ from web.cli import main
 @pytest.fixture(scope="module")
 def data(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the library, since conversations are written here."""
-    return shutil.copytree(library, tmp_path_factory.mktemp("tools") / "data")
+    return copy_data(library, tmp_path_factory.mktemp("tools") / "data")
 
 
 @pytest.fixture(scope="module")
