@@ -62,6 +62,8 @@ _ASKING = re.compile(
     r"^\W*(?:(?:and|but|so|also|then|ok|okay|hi|hello|please|plz|um|well|sorry|or)\W+)*(?:what|which|who|whom|whose|where|when|why|how|can|"
     r"could|do|does|did|is|are|am|was|were|will|would|should|shall|may|must|have|has|any|tell me|explain)\b"
 )
+_TURNED = re.compile(r"\b(?:am|can|could|do|did|may|must|shall|should|will|would) i\b")
+"""What is asked without a mark, after what is told: "I am a DO from Canada, am I an IMG"."""
 _WANTED = re.compile(r"\b(?:fees?|costs?|prices?|deadlines?|requirements?|chances|odds|options|list of|info|information)\b")
 """What is asked for without a verb: "cost of 100 programs, IM and FM"."""
 _NOT = re.compile(r"\b(?:not|no|never|without|don'?t|dont|do not|didn'?t|didnt|haven'?t|havent|isn'?t|isnt|aint|won'?t|wont|nor|neither)\b")
@@ -223,7 +225,7 @@ class ProfileReader:
     def tells_only(self, text: str, told: Told) -> bool:
         """Whether there is nothing in the message besides what was noted: no question to answer."""
         folded = _plain(text)
-        if "?" in text or _WANTED.search(folded) or any(_ASKING.match(s) for s in _SENTENCE.split(folded)):
+        if "?" in text or _WANTED.search(folded) or _TURNED.search(folded) or any(_ASKING.match(s) for s in _SENTENCE.split(folded)):
             return False
         rest = list(folded)
         for start, end in told.spans:

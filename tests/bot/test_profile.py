@@ -35,6 +35,14 @@ def measured(reader, messages):
     return right / noted, right / labelled, wrong
 
 
+@pytest.mark.parametrize(("text", "only"), [
+    ("I am a DO from Canada", True), ("I graduated in 2017 in Pakistan, CK 243", True),
+    ("I am a DO from Canada, am I an IMG", False), ("I graduated in 2017 in Pakistan do I count as recent", False),
+])  # fmt: skip
+def test_who_asks_without_a_mark_does_not_only_tell(reader, text, only):
+    assert reader.tells_only(text, reader.read(text, Profile(), TODAY)) is only
+
+
 def test_there_are_enough_messages_to_measure_on():
     assert len(MESSAGES) >= 120 and sum(not m["tells"] for m in MESSAGES) >= 40
 
