@@ -74,9 +74,9 @@ answered. Of 1,900 messages that nothing was fitted on by then, none that must b
 IN_DOUBT, NAMED = 0.25, 0.1
 """From here on (likely to be honest) a message that the guides seem to answer is answered although something else is likelier, after it was
 said what is not helped with; and from here on (likely not to be) it is told that first although an honest question is likelier, or although
-nothing is held on it. Of 87 messages of deceit that were held out and refused, one was as likely to be honest. Eleven of 340 honest
-questions that were held out are told either way, and 13 of 583 golden questions. With 0.05 no more deceit is met among the messages that
-lie between kinds."""
+nothing is held on it. Of 87 messages of deceit that were held out and refused, one was as likely to be honest. Of 340 honest
+questions that were held out 11 are told either way before their answer and 5 before they are told that nothing is held; of 583 golden
+questions 13 in all. With 0.05 no more deceit is met among the messages that lie between kinds."""
 REFUSED: tuple[MessageKind, ...] = ("fraud", "exam_recall", "personal_data")
 """What is not helped with, and may sound like an honest question."""
 OURS = 0.6
