@@ -30,13 +30,13 @@ class English:
 
     def count(self, word: str) -> int:
         """How often a word stands in the texts that the list was made from; 0 where it is not held."""
-        asked = word.encode()
+        asked = word.encode(errors="replace")  # half of a pair is in no word
         at = int(np.searchsorted(self._words, asked)) if len(asked) <= LONGEST else len(self._words)
         return int(self._counts[at]) if at < len(self._words) and self._words[at] == asked else 0
 
     def near(self, word: str) -> list[str]:
         """The words that come of a word by one letter left out, added, changed, or exchanged with the next."""
-        made = np.array(sorted(made.encode() for made in self._slips.edit_distance_1(word)))
+        made = np.array(sorted(made.encode(errors="replace") for made in self._slips.edit_distance_1(word)))
         at = np.minimum(np.searchsorted(self._words, made), len(self._words) - 1)
         return [found.decode() for found in made[self._words[at] == made]]
 

@@ -19,8 +19,9 @@ def test_words_are_as_common_as_the_dictionary_says():
 
 
 def test_what_is_no_word_is_none():
-    for word in ("", "xqzt", "th", "thee" * 20, "résidencia", "\U0001f600", "the\n"):
+    for word in ("", "xqzt", "th", "thee" * 20, "résidencia", "\U0001f600", "the\n", "vis\ud800"):
         assert (word in english()) == (word in COUNTS), word
+    assert "visa" in english().near("vis\ud800")
 
 
 def test_near_a_slip_are_the_words_that_the_dictionary_has_there():
