@@ -108,10 +108,10 @@ async def evaluate(
         report["languages"] = await measure_twins(advisor, twins, golden, DECLINED, progress=progress)
         report["measures"] |= {f"languages_{name}": report["languages"]["all"][name] for name in ("recall@5", "answered")}
         messages = some_of(read_messages(GOLDEN / "scope"), ONE_IN)
-        report["messages"] = await measure_messages(advisor, messages)
+        report["messages"] = await measure_messages(advisor, messages, progress)
         report["measures"] |= {f"messages_{part}_{name}": report["messages"][part][name] for part in PARTS for name in MESSAGES}
         if can_fit():
-            report["messages"]["cross_validated"] = await cross_validate(advisor, messages, GOLDEN)
+            report["messages"]["cross_validated"] = await cross_validate(advisor, messages, GOLDEN, progress)
             report["measures"]["messages_cross_validated_f1"] = report["messages"]["cross_validated"]["macro_f1"]
     if verifier:
         report["verifier"] = await advisor.measured(_verifier_measures)

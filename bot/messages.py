@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
@@ -25,6 +25,7 @@ MessageKind = Literal[
     "small_talk", "not_held",
 ]  # fmt: skip
 KINDS: tuple[MessageKind, ...] = get_args(MessageKind)
+Progress = Callable[[str, int, int], None]
 FOLDS = 5
 """Of cross-validation."""
 UNSAFE = frozenset({"emergency", "fraud", "exam_recall", "personal_data", "steering"})
@@ -120,14 +121,17 @@ def _taken_for(message: Message, explained: Explained) -> TakenFor:
     return TakenFor(message.kind, message.told_as(found), answered, scope.kind == message.kind)
 
 
-async def measure_messages(advisor: Advisor, messages: Sequence[Message]) -> dict[str, Any]:
+async def measure_messages(advisor: Advisor, messages: Sequence[Message], progress: Progress = lambda *_: None) -> dict[str, Any]:
     """
     Returns: {"messages", "macro_f1", "wrong_refusals", "unsafe_helped", "kinds": {kind: {"messages", "precision", "recall", "f1"}},
     "learnt", "held_out": the same of those learnt from and of those held out, "files": {name: the same of each file}, "wrong": [{"says",
     "kind", "taken_for", "answered",
     "held_out"}]}.
     """
-    pairs = [_taken_for(message, await advisor.explained(Question(text=message.says))) for message in messages]
+    pairs = []
+    for number, message in enumerate(messages, 1):
+        pairs.append(_taken_for(message, await advisor.explained(Question(text=message.says))))
+        progress("Messages", number, len(messages))
     wrong = [
         {"says": m.says, "kind": m.kind, "taken_for": taken.found, "answered": taken.answered, "held_out": m.held_out}
         for m, taken in zip(messages, pairs, strict=True) if m.kind != taken.found
@@ -138,7 +142,9 @@ async def measure_messages(advisor: Advisor, messages: Sequence[Message]) -> dic
     return {**told_apart(pairs), "learnt": told_apart(learnt), "held_out": told_apart(held_out), "files": files, "wrong": wrong}
 
 
-async def cross_validate(advisor: Advisor, messages: Sequence[Message], folder: Path) -> dict[str, Any]:
+async def cross_validate(
+    advisor: Advisor, messages: Sequence[Message], folder: Path, progress: Progress = lambda *_: None
+) -> dict[str, Any]:  # fmt: skip
     """As `told_apart`, over the messages that weights are fitted on: each told by weights that were fitted without its fold. Rules stay as
     they are, though they were written with a look at many of these; only those held out are new to both.
 
@@ -150,8 +156,11 @@ async def cross_validate(advisor: Advisor, messages: Sequence[Message], folder: 
     pairs: list[TakenFor] = []
     for fold in range(FOLDS):
         left = known[fold::FOLDS]
+        progress("Messages, cross-validated", len(pairs), len(known))
         with advisor.telling_kinds_by(await advisor.fitted_kinds(texts, {m.says for m in left})):
-            pairs += [_taken_for(m, await advisor.explained(Question(text=m.says))) for m in left]
+            for message in left:
+                pairs.append(_taken_for(message, await advisor.explained(Question(text=message.says))))
+                progress("Messages, cross-validated", len(pairs), len(known))
     return told_apart(pairs)
 
 

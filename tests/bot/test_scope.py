@@ -12,7 +12,7 @@ from bot.errors import SettingsError
 from bot.evaluate import GOLDEN
 from bot.fit import fit_kinds
 from bot.kinds import BUCKETS, MessageVectors, doubted, grams, read_kinds, says_something, write_kinds
-from bot.messages import KINDS, UNSAFE, measure_messages, read_messages, some_of
+from bot.messages import KINDS, UNSAFE, Message, measure_messages, read_messages, some_of
 from bot.owners import read_owners
 from bot.parsed import Parsed
 from bot.plan import read_planner
@@ -374,6 +374,16 @@ async def test_where_nothing_is_held_what_is_not_helped_with_is_said_before_that
         careful = await whole.answer(Question(text=text))
     assert plain.status == careful.status == "no_answer" and plain.sentences
     assert [s.text for s in careful.sentences] == [whole._prompts.say(kind), *(s.text for s in plain.sentences)]
+
+
+async def test_who_is_told_what_is_not_helped_with_before_that_nothing_is_held_was_not_helped(whole):
+    messages = [Message(says="how much does Ohio's health department charge to review a Conrad file", kind="fraud")]
+    told_of = []
+    for fraud, helped in ((0, 1), (8, 0)):
+        with whole.telling_kinds_by(told(whole, in_scope=9, fraud=fraud)):
+            found = await measure_messages(whole, messages, lambda *so_far: told_of.append(so_far))
+        assert found["unsafe_helped"] == helped and found["wrong"][0]["taken_for"] == "not_held"
+    assert told_of == 2 * [("Messages", 1, 1)]
 
 
 async def test_what_is_answered_after_a_word_is_looked_for_once(whole, monkeypatch):
