@@ -28,6 +28,7 @@ from bot.settings import ROOT
 from bot.terms import Terms
 from bot.tongues import measure_twins, read_twins, twins_table
 from bot.verify import Verifier
+from bot.weights import Progress
 from bot.work import Explained
 
 GOLDEN = ROOT / "tests" / "golden"
@@ -63,8 +64,6 @@ PARTS = ("learnt", "held_out")
 UPPER = frozenset(
     {"unsupported_figures", "wrong_refusals", "false_alarms", *(f"messages_{part}_{name}" for part in PARTS for name in MESSAGES[1:])}
 )
-
-Progress = Callable[[str, int, int], None]
 
 
 async def evaluate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from bot.answer import Question
 from bot.errors import DocumentError
 from bot.terms import read_yaml
+from bot.weights import Progress
 
 if TYPE_CHECKING:
     from bot.advisor import Advisor
@@ -25,7 +26,6 @@ MessageKind = Literal[
     "small_talk", "not_held",
 ]  # fmt: skip
 KINDS: tuple[MessageKind, ...] = get_args(MessageKind)
-Progress = Callable[[str, int, int], None]
 FOLDS = 5
 """Of cross-validation."""
 UNSAFE = frozenset({"emergency", "fraud", "exam_recall", "personal_data", "steering"})

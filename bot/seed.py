@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
@@ -24,13 +23,13 @@ from bot.errors import InputError
 from bot.fulltext import plain
 from bot.invented import SITE, TABLES, Letter, Maker, Rows, Told
 from bot.learning import Learning
+from bot.weights import Progress
 
 DOMAIN = "@demo.invalid"
 """Where the e-mail addresses of made-up advisors end: nobody can have one."""
 
 MOST = 200_000
 _PART = 250
-Progress = Callable[[str, int, int], None]
 
 ADVISORS = ("Dr. Amara Okafor", "Dr. Lin Zhao", "Dr. Sofía Herrera", "Imran Qureshi", "Dr. Hannah Weiss")
 # What no section of a guide asks: other languages, nothing the guides hold, nothing for a guide, and somebody in need.
