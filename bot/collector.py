@@ -19,8 +19,8 @@ def rarer() -> None:
 
 
 def one_thread() -> None:
-    """For a program's first lines, before NumPy is there: products of a few rows take no second thread, and one that waits for them keeps a
-    processor busy and 25 MB; of searches at once a quarter was lost to it. What the environment says holds."""
+    """For a program's first lines, before NumPy is there: products of a few rows take no second thread, and one that waits for them takes
+    40 MB. What the environment says holds."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
